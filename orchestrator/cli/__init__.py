@@ -1,0 +1,1 @@
+"""Typer verbs: parse, call app, print."""

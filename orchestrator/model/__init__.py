@@ -1,0 +1,1 @@
+"""Frozen types that flow down the street; import them from their modules."""

@@ -1,0 +1,199 @@
+"""A study as declared: what the YAML file says, checked and frozen.
+
+Positions live in `Study.places`, a mapping from a path inside the document to (file, line, column), so
+that errors found later still point at the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from orchestrator.model.plan import Resources
+
+# factor or dimension -> the labels that fit (any of)
+Where: TypeAlias = Mapping[str, tuple[str, ...]]
+
+ABSENT = "–"  # the label of a dimension that does not exist in a cell, and of a missing entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One labelled value of a factor.
+
+    Attributes:
+        label: What tables print and `where`, `when`, `exclude` and the command line name.
+        patch: Dotted path -> value; several for a level that sets several fields.
+    """
+
+    label: str
+    patch: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """What varies, in training (`design.factors`) or at test time (`evaluate.*.vary`)."""
+
+    name: str
+    levels: tuple[Level, ...]
+    when: Where = field(default_factory=dict)
+    otherwise: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Patches of the config of the cells that fit."""
+
+    when: Where
+    patch: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How levels combine into cells.
+
+    Attributes:
+        type: The combination rule.
+        factors: In the order written.
+        base: `baseline` of one_at_a_time or `on` of leave_one_out.
+        cells: Label -> factor -> label, of a list design.
+        zip: Groups of factors that move together.
+        exclude: Label selections that are left out.
+        overrides: Patches applied after the factors.
+    """
+
+    type: Literal["factorial", "one_at_a_time", "leave_one_out", "list"]
+    factors: tuple[Factor, ...]
+    base: Mapping[str, str] = field(default_factory=dict)
+    cells: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    zip: tuple[tuple[str, ...], ...] = ()
+    exclude: tuple[Where, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Test-time measurements on trained networks (rule 7 of the language)."""
+
+    name: str
+    family: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    vary: tuple[Factor, ...] = ()
+    when: Where = field(default_factory=dict)
+    draws: int = 1
+    gather: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)  # `as`
+    resources: Resources | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailWhen:
+    """`test_error > 0.5`: a seed fails whose own value of the metric compares so."""
+
+    metric: str
+    comparison: Literal[">", ">=", "<", "<="]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class At:
+    """Which point of a training curve: `last`, `best(metric)` or `step N`."""
+
+    rule: Literal["last", "best", "step"] = "last"
+    metric: str | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """Rows or columns of a table: dimensions, nested, or named selections (one of the two).
+
+    Attributes:
+        dimensions: Outermost first; "metric" stands for the table's metrics.
+        selections: Label -> the dimensions' labels it selects, in the order written.
+    """
+
+    dimensions: tuple[str, ...] = ()
+    selections: Mapping[str, Where] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSpec:
+    """A table as declared (rules 9 and 10 of the language).
+
+    Attributes:
+        evaluations: What `from` names, "test" and "train" included.
+        show: "mean ± std", "mean", "median", "mean [ci95]", "iqm", "n", "min", "max", ...
+        best: Mark the smallest or the largest entry, or nothing.
+        within: Dimensions whose labels delimit the group that `best` is taken in.
+        attributes: Column label -> selection of the description to print; key is the attribute
+            ("parameters"), value the dimensions' labels that say whose.
+        average_over: Dimensions that may be averaged within a seed.
+    """
+
+    name: str
+    evaluations: tuple[str, ...] = ("test",)
+    where: Where = field(default_factory=dict)
+    rows: Axis = field(default_factory=Axis)
+    columns: Axis = field(default_factory=Axis)
+    metrics: tuple[str, ...] = ()
+    show: str = "mean ± std"
+    std: Literal["sample", "population"] = "sample"
+    digits: int | None = None
+    percent: bool = False
+    best: Literal["min", "max"] | None = None
+    within: tuple[str, ...] = ()
+    fail_when: FailWhen | None = None
+    missing: str = ABSENT
+    attributes: Mapping[str, Where] = field(default_factory=dict)
+    average_over: tuple[str, ...] = ()
+    at: At = field(default_factory=At)
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRule:
+    """Resources of the cells that fit; the last rule that fits wins."""
+
+    when: Where
+    resources: Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """One YAML file: one question, its cells, its test-time conditions, its tables.
+
+    Attributes:
+        name: The study's name, unique in a store.
+        workload: As written: a catalogue name, an entry point's name or "module:SPEC".
+        config: Nested mapping; what is not said is the workload's default.
+        seeds: The same in every cell.
+        patches: `--set` values (dotted path -> value) that were applied last.
+        document: The merged document (after `extends`, before patches) as plain data: loading it
+            again gives this study.
+        ignored: Keys that this version checks for their place only ("search", "claims", ...).
+        places: Document path ("tables.table_2.rows") -> (file, line, column).
+    """
+
+    name: str
+    workload: str
+    design: Design
+    title: str = ""
+    paper: str = ""
+    notes: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    code: Literal["reuse", "warn", "rerun"] = "warn"
+    seeds: tuple[int, ...] = (0,)
+    evaluations: tuple[Evaluation, ...] = ()
+    tables: tuple[TableSpec, ...] = ()
+    resources: tuple[ResourceRule, ...] = ()
+    fuse: int = 1
+    patches: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    places: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
+
+    def table(self, name: str) -> TableSpec | None:
+        """Returns the table of that name, or None."""
+        return next((table for table in self.tables if table.name == name), None)

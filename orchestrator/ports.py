@@ -1,0 +1,331 @@
+"""Seams: what the driver and the use cases ask of their adapters.
+
+Each has one conformance suite in tests/contracts/, run over every adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.model.mirror import MirrorRun, OutboxItem
+from orchestrator.model.plan import Assignment, Plan, Resources, Trial, TrialKey, TrialStatus
+from orchestrator.model.result import PartRef, ResultRow
+from orchestrator.model.run import (
+    Attempt,
+    Bundle,
+    CheckpointRef,
+    Claim,
+    Event,
+    Lease,
+    Outcome,
+    Owner,
+    Saved,
+    Started,
+    Submission,
+)
+
+
+class Clock(Protocol):
+    """Time, so that tests can move it."""
+
+    def time(self) -> float:
+        """Returns seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Returns seconds that never go back."""
+        ...
+
+
+# --- execution --------------------------------------------------------------------------------------
+
+
+class Work(Protocol):
+    """What an executor asks while it runs; called from the thread that iterates `Executor.run`."""
+
+    def demand(self) -> Mapping[Resources, int]:
+        """Returns the number of bundles that are ready now, by resource class."""
+        ...
+
+    def unfinished(self) -> Mapping[Resources, int]:
+        """Returns the number of trials that are not yet final, by resource class.
+
+        Running ones and those that wait for parents are counted; a class that is missing has no
+        more work in this submission.
+        """
+        ...
+
+    def next_bundle(self, resources: Resources) -> Bundle | None:
+        """Claims and returns the next ready bundle of a class, evaluations first; None for none now."""
+        ...
+
+    def cancelled(self) -> Collection[TrialKey]:
+        """Returns running trials that are to be ended with cause CANCELLED."""
+        ...
+
+    def stopping(self) -> bool:
+        """Returns whether running trials are to save a checkpoint and end with cause INTERRUPTED.
+
+        From then on `next_bundle` returns None.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """Runs bundles; one call a submission."""
+
+    def run(self, work: Work) -> Iterator[Sequence[Event]]:
+        """Yields what happened, as batches of all events that wait, until no work is left.
+
+        The caller commits a batch before it asks for the next, so that what a batch made ready is
+        seen by `next_bundle`. An empty batch comes at least once a second. Every claimed trial ends
+        in exactly one Finished or Failed event; a worker that died ends its unfinished trials with
+        cause LOST. Closing the iterator ends all workers.
+        """
+        ...
+
+
+# --- registry ---------------------------------------------------------------------------------------
+
+
+class Registry(Protocol):
+    """States, leases, recorded plans and the list of parts: the only truth about state.
+
+    Each method is one transaction.
+    """
+
+    def record(self, submission: Submission, plan: Plan, *, rerun: Collection[TrialKey] = ()) -> Submission:
+        """Records a plan: all of it or nothing.
+
+        New trials are inserted as PENDING; recorded ones keep state and result, take the plan's
+        resources, group and order, and go back to PENDING when FAILED, BLOCKED or CANCELLED
+        or named by `rerun`. The study's assignments become the plan's.
+
+        Returns:
+            The submission with its number and id.
+        """
+        ...
+
+    def studies(self) -> Sequence[Submission]:
+        """Returns the latest submission of every study, by name."""
+        ...
+
+    def submissions(self, study: str) -> Sequence[Submission]:
+        """Returns all submissions of a study, oldest first."""
+        ...
+
+    def trials(self, study: str) -> Mapping[TrialKey, Trial]:
+        """Returns the recorded trials that the study's assignments need (parents too), in run order."""
+        ...
+
+    def assignments(self, study: str) -> Sequence[Assignment]:
+        """Returns the study's planned observations."""
+        ...
+
+    def assigned(self, keys: Collection[TrialKey]) -> Sequence[Assignment]:
+        """Returns the assignments of any study that name one of these trials."""
+        ...
+
+    def statuses(self, keys: Collection[TrialKey] | None = None) -> Mapping[TrialKey, TrialStatus]:
+        """Returns the status of the trials that exist among `keys`, or of all."""
+        ...
+
+    def attempts(self, key: TrialKey) -> Sequence[Attempt]:
+        """Returns every try at a trial, oldest first."""
+        ...
+
+    def find(self, prefix: str) -> Sequence[TrialKey]:
+        """Returns the trial keys that begin with `prefix`, ten at most."""
+        ...
+
+    # leases and claims
+
+    def acquire(self, study: str, owner: Owner, duration_s: float) -> Lease:
+        """Takes the right to drive a study.
+
+        RUNNING trials of the study whose driver's lease has expired become PENDING again; their
+        attempts end with cause "lost".
+
+        Raises:
+            HeldError: A live driver has it; says host, pid and age.
+        """
+        ...
+
+    def renew(self, lease: Lease) -> None:
+        """Prolongs the lease, one statement.
+
+        Raises:
+            LeaseLostError: It expired and somebody took it.
+        """
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Gives the lease back; RUNNING trials of this driver become PENDING."""
+        ...
+
+    def driver(self, study: str) -> Owner | None:
+        """Returns the live driver of a study."""
+        ...
+
+    def claim(self, lease: Lease, keys: Sequence[TrialKey]) -> Sequence[Claim]:
+        """Moves PENDING trials to RUNNING under a new epoch; those taken elsewhere are left out."""
+        ...
+
+    def commit(
+        self,
+        lease: Lease,
+        *,
+        started: Sequence[Started] = (),
+        saved: Sequence[Saved] = (),
+        outcomes: Sequence[Outcome] = (),
+        part: PartRef | None = None,
+        mirror: Sequence[tuple[str, str, str]] = (),
+    ) -> frozenset[TrialKey]:
+        """Records what happened in one transaction: attempts, checkpoints, states, a part.
+
+        Args:
+            lease: The driver's lease.
+            started: Workers that began.
+            saved: Checkpoints that are complete; the newest two of a trial stay recorded.
+            outcomes: New states. Those of a stale epoch change nothing.
+            part: Holds the rows of the outcomes that have a result; it is listed even when some of
+                them are refused (readers go by trial: see `results`).
+            mirror: (study, kind, key) for the outbox; an item that waits already is not doubled.
+
+        Returns:
+            The trials whose outcome was accepted.
+
+        Raises:
+            LeaseLostError: The lease was taken over; nothing is recorded.
+        """
+        ...
+
+    def request_cancel(self, keys: Collection[TrialKey]) -> int:
+        """Cancels trials: PENDING and BLOCKED ones at once, RUNNING ones by asking their driver.
+
+        Returns:
+            How many were not final.
+        """
+        ...
+
+    def cancel_requests(self, lease: Lease) -> frozenset[TrialKey]:
+        """Returns RUNNING trials of this driver that somebody asked to cancel."""
+        ...
+
+    # results and checkpoints
+
+    def parts(self, keys: Collection[TrialKey] | None = None) -> Sequence[PartRef]:
+        """Returns the parts that hold the results of these trials, or all parts."""
+        ...
+
+    def results(self, keys: Collection[TrialKey]) -> Mapping[TrialKey, str]:
+        """Returns for each trial with a result the path of the part that holds its valid rows."""
+        ...
+
+    def replace_parts(self, old: Sequence[PartRef], new: PartRef) -> None:
+        """Lists `new` in place of `old` (compaction); all or nothing."""
+        ...
+
+    def checkpoint(self, key: TrialKey) -> CheckpointRef | None:
+        """Returns the newest recorded checkpoint of a trial."""
+        ...
+
+    def checkpoints(self, key: TrialKey) -> Sequence[CheckpointRef]:
+        """Returns the recorded checkpoints of a trial, newest first."""
+        ...
+
+    def drop_checkpoint(self, checkpoint: CheckpointRef) -> None:
+        """Forgets a checkpoint, before it is deleted or because it is damaged."""
+        ...
+
+    # the mirror's outbox
+
+    def outbox(self, limit: int = 100) -> Sequence[OutboxItem]:
+        """Returns waiting items, oldest first."""
+        ...
+
+    def mirrored(self, items: Sequence[OutboxItem], run_ids: Mapping[tuple[str, str], str]) -> None:
+        """Removes applied items and stores the mirror's run ids by (study, key)."""
+        ...
+
+    def mirror_ids(self, study: str) -> Mapping[str, str]:
+        """Returns key -> run id of what the mirror is known to show of a study."""
+        ...
+
+    def close(self) -> None:
+        """Closes connections."""
+        ...
+
+
+# --- store ------------------------------------------------------------------------------------------
+
+
+class ResultStore(Protocol):
+    """Immutable Parquet parts."""
+
+    def write(self, rows: Sequence[ResultRow]) -> PartRef:
+        """Writes one part durably (temporary name, fsync, rename, fsync of the directory)."""
+        ...
+
+    def read(self, parts: Sequence[PartRef], keys: Collection[TrialKey] | None = None) -> Sequence[ResultRow]:
+        """Returns the rows of the trials (or all), after checking each part's digest.
+
+        Raises:
+            CorruptError: A part is missing or its bytes changed.
+        """
+        ...
+
+    def compact(self, parts: Sequence[PartRef]) -> PartRef:
+        """Writes one part that holds the rows of all these; the old files stay."""
+        ...
+
+    def sweep(self, listed: Sequence[PartRef], *, older_than_s: float) -> Sequence[str]:
+        """Deletes unlisted parts and temporary files older than a grace period; returns their paths."""
+        ...
+
+
+class CheckpointStore(Protocol):
+    """Atomic checkpoint directories; picklable, since workers write and the driver deletes."""
+
+    def save(
+        self, trial: TrialKey, *, serial: int, step: int, write: Callable[[Path], None]
+    ) -> CheckpointRef:
+        """Writes a checkpoint durably: temporary directory, digests file, fsync, rename."""
+        ...
+
+    def open(self, checkpoint: CheckpointRef) -> Path:
+        """Returns the directory after checking every digest.
+
+        Raises:
+            CorruptError: Missing or damaged; the directory has been set aside.
+        """
+        ...
+
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        """Deletes a checkpoint; nothing happens when it is gone."""
+        ...
+
+
+# --- mirror -----------------------------------------------------------------------------------------
+
+
+class Tracker(Protocol):
+    """The view that users know: a mirror, never read but to find our own runs."""
+
+    def describe(self, study: str, *, note: str, tags: Mapping[str, str]) -> None:
+        """Creates or updates the study's experiment."""
+        ...
+
+    def apply(self, run: MirrorRun, *, parent_id: str = "") -> str:
+        """Creates or completes a run so that it shows `run`; idempotent.
+
+        Returns:
+            The run's id.
+        """
+        ...
+
+    def close(self) -> None:
+        """Flushes and closes."""
+        ...

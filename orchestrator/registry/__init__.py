@@ -1,0 +1,1 @@
+"""The registry of states, leases and plans, on SQLAlchemy."""

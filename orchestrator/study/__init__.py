@@ -1,0 +1,1 @@
+"""The study language: load, expand, identify, plan."""

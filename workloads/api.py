@@ -1,0 +1,287 @@
+"""The seam between a workload and whoever runs it: standard library only.
+
+A workload is a training function and an evaluation function that *yield* reports. They are never
+handed a context object, a tracker or a cluster handle, so the loop
+
+    for report in WORKLOAD.train(config, seeds=[0], data=Path("."), resume={}, placement=Placement()):
+        print(report)
+
+is a whole stand-alone script.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, Union, get_args, get_origin
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Coordinate: TypeAlias = int | str
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """How a computation is placed, never what is computed: it is no part of a trial's identity.
+
+    Rounding may follow it, so it is recorded with the result.
+
+    Attributes:
+        threads: CPU threads the computation may use.
+        devices: Torch device names, one for each local rank.
+        memory_fraction: Share of a device's memory, or None for all of it.
+    """
+
+    threads: int = 1
+    devices: tuple[str, ...] = ("cpu",)
+    memory_fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One test-time condition on one or several trained networks.
+
+    Attributes:
+        family: Name of the family (a key of `Spec.families`).
+        parameters: The family's parameters, plain values, defaults may be left out.
+        draw: Number of the random instance; 0 where the family draws nothing.
+        seed: Seed of the networks' training; random families seed their generator by
+            (seed, family, draw), so that draws pair across cells.
+    """
+
+    family: str
+    parameters: Mapping[str, Json]
+    draw: int = 0
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a workload yields, at least every 10 s so that it can be stopped.
+
+    Attributes:
+        index: Position of the seed (training) or of the condition (evaluation) it belongs to.
+        evaluation: "train" for points of the training curves, "test" for the single last report of
+            a training (it ends that index, and its `save` is always taken). Ignored when evaluating.
+        step: Position on the curve's axis; the classification workload counts finished epochs.
+        coords: Dimensions that the workload adds to the observation, such as {"layer": 7}.
+        metrics: Metric name -> value, in natural units (errors as fractions). May be empty: such a
+            report only offers a checkpoint and a place to stop.
+        save: Writes a complete checkpoint of this index into an existing empty directory, the
+            configuration included, or None when there is nothing to save. It must be called before
+            the generator is resumed, or not at all.
+        progress: Share of this index's work that is done, 0 to 1, or None when unknown.
+        diverged: The training of this index became non-finite and has ended here: an outcome, not an
+            error. A non-finite metric value in a training report means the same.
+    """
+
+    index: int = 0
+    evaluation: Literal["train", "test"] = "train"
+    step: int = 0
+    coords: Mapping[str, Coordinate] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    save: Callable[[Path], None] | None = None
+    progress: float | None = None
+    diverged: bool = False
+
+
+class Workload(Protocol):
+    """What `Spec.runtime` names: two generators."""
+
+    def train(
+        self,
+        config: Any,
+        *,
+        seeds: Sequence[int],
+        data: Path,
+        resume: Mapping[int, Path],
+        placement: Placement,
+    ) -> Iterator[Report]:
+        """Trains one network for each seed.
+
+        Args:
+            config: An instance of `Spec.config`.
+            seeds: One seed for each network; `Report.index` is a position in it.
+            data: Directory of the data sets.
+            resume: Seed index -> directory of a checkpoint to continue from.
+            placement: Threads and devices.
+        """
+        ...
+
+    def evaluate(
+        self,
+        checkpoints: Sequence[Path],
+        conditions: Sequence[Condition],
+        *,
+        data: Path,
+        placement: Placement,
+    ) -> Iterator[Report]:
+        """Evaluates trained networks under each condition, in order; indexes never decrease.
+
+        Args:
+            checkpoints: Directories of finished trainings: one, or all members of a gather in the
+                order of the gathered factor's levels.
+            conditions: What to measure; `Report.index` is a position in it.
+            data: Directory of the data sets.
+            placement: Threads and devices.
+        """
+        ...
+
+
+def _always_suited(config: Any) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A family of test-time conditions, as known without torch.
+
+    Attributes:
+        parameters: Frozen dataclass of the family's parameters; ValueError from its
+            `__post_init__` says what is allowed.
+        metrics: Names of the metrics that it reports.
+        coords: Dimensions that its reports add.
+        gathers: Whether it takes the checkpoints of several networks.
+        random: Whether draws differ.
+        unsuited: Given the config of the networks' training, why the family cannot be applied to
+            it, or None when it can.
+    """
+
+    parameters: type
+    metrics: tuple[str, ...]
+    coords: tuple[str, ...] = ()
+    gathers: bool = False
+    random: bool = False
+    unsuited: Callable[[Any], str | None] = _always_suited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """Everything about a workload that planning needs; importing it loads no torch.
+
+    Attributes:
+        name: The name that a study's `workload:` gives.
+        version: Raised when a default or the meaning of a config changes; part of identity.
+        config: Frozen dataclass of the training's configuration. A field that chooses between
+            kinds is annotated with a union of frozen dataclasses that each have a field
+            `name: Literal[...]` (see `kinds`).
+        metrics: Evaluation ("train", "test") -> names of the metrics reported there.
+        families: Family name -> family.
+        canonical: Maps configs that mean the same computation to one, and fills what depends on
+            other fields (class count from the data set, say).
+        data_digest: Digest of the data a config reads; constant for known sets.
+        runtime: "module:NAME" of the `Workload`.
+        describe: "module:function" from a config to {"parameters", "longest_path", "flops",
+            "paths"}, or empty when the workload describes nothing.
+    """
+
+    name: str
+    version: int
+    config: type
+    metrics: Mapping[str, tuple[str, ...]]
+    families: Mapping[str, Family] = field(default_factory=dict)
+    canonical: Callable[[Any], Any] = lambda config: config
+    data_digest: Callable[[Any], str] = lambda config: ""
+    runtime: str
+    describe: str = ""
+
+
+def load_object(path: str) -> Any:
+    """Returns the object that "module:NAME" names.
+
+    Raises:
+        ImportError: The module or the name is missing.
+    """
+    module_name, _, name = path.partition(":")
+    module = importlib.import_module(module_name)
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise ImportError(f"module {module_name!r} has no {name!r}") from None
+
+
+# --- configurations as plain data -----------------------------------------------------------------
+
+
+def kinds(annotation: Any) -> dict[str, type] | None:
+    """Returns name -> dataclass of a field that chooses a kind, or None for any other annotation.
+
+    Such a field is annotated with a dataclass, or a union of dataclasses, that have a field
+    `name: Literal["...", ...]`.
+    """
+    members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    found: dict[str, type] = {}
+    for member in members:
+        if not (isinstance(member, type) and is_dataclass(member)):
+            return None
+        literal = hints(member).get("name")
+        if get_origin(literal) is not Literal:
+            return None
+        found.update(dict.fromkeys(get_args(literal), member))
+    return found
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def hints(cls: type) -> dict[str, Any]:
+    """Returns the resolved annotations of a dataclass, remembered."""
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
+def to_plain(config: Any, *, defaults: bool = True) -> Any:
+    """Returns a config dataclass as dicts, lists and scalars.
+
+    Args:
+        config: A dataclass instance, or a value inside one.
+        defaults: False leaves out every field that equals its default, but never a kind's `name`.
+    """
+    if is_dataclass(config) and not isinstance(config, type):
+        plain: dict[str, Any] = {}
+        for each in fields(config):
+            value = getattr(config, each.name)
+            if not defaults and each.name != "name" and value == _default(each):
+                continue
+            plain[each.name] = to_plain(value, defaults=defaults)
+        return plain
+    if isinstance(config, Mapping):
+        return {str(key): to_plain(value, defaults=defaults) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [to_plain(value, defaults=defaults) for value in config]
+    return config
+
+
+def _default(each: Any) -> Any:
+    if each.default is not MISSING:
+        return each.default
+    if each.default_factory is not MISSING:
+        return each.default_factory()
+    return MISSING
+
+
+def from_plain(cls: type[T], plain: Mapping[str, Any]) -> T:
+    """Returns the dataclass that `to_plain` wrote; trusts types, the study language checks them.
+
+    Raises:
+        TypeError: An unknown or a missing field.
+        ValueError: Raised by the dataclass's own checks.
+    """
+    annotations = hints(cls)
+    return cls(**{name: _build(annotations.get(name), value) for name, value in plain.items()})
+
+
+def _build(annotation: Any, value: Any) -> Any:
+    options = kinds(annotation)
+    if options is not None and isinstance(value, Mapping):
+        return from_plain(options[value["name"]], value)
+    if isinstance(annotation, type) and is_dataclass(annotation) and isinstance(value, Mapping):
+        return from_plain(annotation, value)
+    if isinstance(value, list):
+        return tuple(value)
+    return value
