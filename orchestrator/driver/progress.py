@@ -1,0 +1,110 @@
+"""How far a submission is: counts, what runs, and when it may be over."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.model.plan import State, Trial, TrialKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A trial at work: what it is, and how much of it is done (0 to 1, None when unknown)."""
+
+    label: str
+    progress: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A snapshot for people.
+
+    Attributes:
+        counts: State -> number of wanted trials.
+        cached: Wanted trials that had their result before this submission.
+        trained: Trainings finished by this submission; evaluated: evaluations likewise.
+        running: What is at work.
+        elapsed_s: Since the driver began.
+        eta_s: Estimated seconds to the end, None before anything has finished.
+        committed: Whether results came in since the last snapshot.
+    """
+
+    counts: Mapping[State, int]
+    cached: int = 0
+    trained: int = 0
+    evaluated: int = 0
+    running: tuple[Running, ...] = ()
+    elapsed_s: float = 0.0
+    eta_s: float | None = None
+    committed: bool = False
+
+    @property
+    def total(self) -> int:
+        """Number of wanted trials."""
+        return sum(self.counts.values())
+
+    @property
+    def done(self) -> int:
+        """Number of wanted trials that are final."""
+        return sum(count for state, count in self.counts.items() if state.final)
+
+
+@dataclass(slots=True, kw_only=True)
+class Meter:
+    """Collects durations and estimates what is left.
+
+    A trial is expected to take as long as the mean of those that did the same with other seeds, else as
+    the mean of its stage.
+    """
+
+    durations: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    progress: dict[TrialKey, float | None] = field(default_factory=dict)
+    trained: int = 0
+    evaluated: int = 0
+
+    def finished(self, trial: Trial, duration_s: float) -> None:
+        """Notes a finished trial."""
+        self.progress.pop(trial.key, None)
+        if trial.stage == "train":
+            self.trained += 1
+        else:
+            self.evaluated += 1
+        self.durations[(trial.stage, _kind(trial))].append(duration_s)
+        self.durations[(trial.stage, "")].append(duration_s)
+
+    def ended(self, trial: Trial) -> None:
+        """Notes an attempt that ended without a result."""
+        self.progress.pop(trial.key, None)
+
+    def expected_s(self, trial: Trial) -> float | None:
+        """Returns the expected duration of a trial in seconds, None when nothing is known."""
+        for key in ((trial.stage, _kind(trial)), (trial.stage, "")):
+            seen = self.durations.get(key)
+            if seen:
+                return sum(seen) / len(seen)
+        return 0.0 if trial.stage == "evaluate" else None
+
+    def eta_s(
+        self, trials: Mapping[TrialKey, Trial], states: Mapping[TrialKey, State], slots: int
+    ) -> float | None:
+        """Returns the estimated seconds until all these trials are final."""
+        left = 0.0
+        for key, trial in trials.items():
+            if states[key].final:
+                continue
+            expected = self.expected_s(trial)
+            if expected is None:
+                return None
+            left += expected * (1 - (self.progress.get(key) or 0.0))
+        return left / max(1, slots)
+
+
+def count(states: Mapping[TrialKey, State]) -> Mapping[State, int]:
+    """Returns how many trials are in each state."""
+    return Counter(states.values())
+
+
+def _kind(trial: Trial) -> str:
+    return trial.label.rsplit(" seed ", 1)[0]

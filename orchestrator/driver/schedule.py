@@ -1,0 +1,170 @@
+"""What may run next: a pure bookkeeping of trials, their parents and their states.
+
+Evaluations go before trainings; within a stage the plan's order holds. Trials that fit in one process
+leave as one group: fused seeds of a cell, or conditions on the same checkpoints.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.model.plan import Resources, State, Trial, TrialKey
+
+# Conditions evaluated in one process on one set of checkpoints, at most; the rest forms the next group,
+# so that a long list of conditions spreads over the free slots.
+GROUP_LIMIT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """A trial that cannot run because of a parent."""
+
+    trial: TrialKey
+    by: TrialKey
+    because: State
+
+
+class Schedule:
+    """Ready, waiting and running trials of one submission."""
+
+    def __init__(
+        self,
+        trials: Mapping[TrialKey, Trial],
+        states: Mapping[TrialKey, State],
+        *,
+        wanted: Collection[TrialKey] | None = None,
+    ) -> None:
+        """Starts from recorded states.
+
+        Args:
+            trials: Every trial of the plan.
+            states: Their states; RUNNING means that another driver runs it (see `elsewhere`).
+            wanted: The trials that this submission runs, None for all.
+        """
+        self._trials = trials
+        self._states: dict[TrialKey, State] = {key: states.get(key, State.PENDING) for key in trials}
+        self._wanted = frozenset(trials if wanted is None else wanted)
+        self._children: dict[TrialKey, list[TrialKey]] = defaultdict(list)
+        self._open: dict[Resources, int] = defaultdict(int)
+        # class -> heap of (stage rank, order, group id); group id -> its ready trials
+        self._queues: dict[Resources, list[tuple[int, int, str]]] = defaultdict(list)
+        self._groups: dict[tuple[Resources, str], list[TrialKey]] = {}
+        self._ready: set[TrialKey] = set()
+        self._blocked: list[Blocked] = []
+        self.elsewhere: set[TrialKey] = set()
+        for key, trial in trials.items():
+            for parent in trial.parents:
+                self._children[parent].append(key)
+            if key in self._wanted and not self._states[key].final:
+                self._open[trial.resources] += 1
+                if self._states[key] is State.RUNNING:
+                    self.elsewhere.add(key)
+        for key in trials:
+            self._consider(key)
+
+    # --- questions ----------------------------------------------------------------------------------
+
+    def state(self, key: TrialKey) -> State:
+        """Returns the state of a trial as this schedule knows it."""
+        return self._states[key]
+
+    def states(self) -> Mapping[TrialKey, State]:
+        """Returns all states."""
+        return self._states
+
+    @property
+    def wanted(self) -> frozenset[TrialKey]:
+        """The trials that this submission runs."""
+        return self._wanted
+
+    def demand(self) -> dict[Resources, int]:
+        """Returns the number of groups that are ready now, by class."""
+        counts: dict[Resources, int] = defaultdict(int)
+        for (resources, _), keys in self._groups.items():
+            counts[resources] += -(-len(keys) // GROUP_LIMIT)
+        return dict(counts)
+
+    def unfinished(self) -> dict[Resources, int]:
+        """Returns the number of wanted trials that are not final, by class."""
+        return {resources: count for resources, count in self._open.items() if count}
+
+    # --- changes ------------------------------------------------------------------------------------
+
+    def take(self, resources: Resources) -> list[Trial]:
+        """Removes and returns the next ready group of a class; empty when there is none."""
+        queue = self._queues[resources]
+        while queue:
+            rank, order, group = queue[0]
+            keys = self._groups.get((resources, group))
+            if not keys:
+                heapq.heappop(queue)
+                continue
+            keys.sort(key=lambda key: self._trials[key].order)
+            taken = keys[:GROUP_LIMIT] if rank == 0 else list(keys)
+            rest = keys[len(taken) :]
+            heapq.heappop(queue)
+            if rest:
+                self._groups[(resources, group)] = rest
+                heapq.heappush(queue, (rank, order, group))
+            else:
+                del self._groups[(resources, group)]
+            self._ready.difference_update(taken)
+            for key in taken:
+                self._states[key] = State.RUNNING
+            return [self._trials[key] for key in taken]
+        return []
+
+    def update(self, key: TrialKey, state: State) -> None:
+        """Notes a new state; children become ready or blocked, a PENDING trial ready again."""
+        before = self._states[key]
+        self._states[key] = state
+        self.elsewhere.discard(key)
+        if key in self._wanted and before.final != state.final:
+            self._open[self._trials[key].resources] += 1 if before.final else -1
+        if state is State.PENDING:
+            self._consider(key)
+        elif state.final:
+            for child in self._children[key]:
+                self._consider(child)
+
+    def refused(self, keys: Iterable[TrialKey]) -> None:
+        """Notes taken trials whose claim was refused: another driver runs them."""
+        for key in keys:
+            self._states[key] = State.RUNNING
+            self.elsewhere.add(key)
+
+    def newly_blocked(self) -> Sequence[Blocked]:
+        """Returns, once each, the trials found blocked since the last call, parents first."""
+        found = []
+        while self._blocked:
+            blocked = self._blocked.pop(0)
+            if self._states[blocked.trial] is not State.PENDING:
+                continue
+            found.append(blocked)
+            self.update(blocked.trial, State.BLOCKED)
+        return found
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _consider(self, key: TrialKey) -> None:
+        trial = self._trials[key]
+        if key not in self._wanted or self._states[key] is not State.PENDING or key in self._ready:
+            return
+        for parent in trial.parents:
+            state = self._states.get(parent, State.PENDING)
+            if state.final and state is not State.SUCCEEDED:
+                self._blocked.append(Blocked(trial=key, by=parent, because=state))
+                return
+        if any(self._states.get(parent) is not State.SUCCEEDED for parent in trial.parents):
+            return
+        self._ready.add(key)
+        rank = 0 if trial.stage == "evaluate" else 1
+        group = ("+".join(trial.parents) if rank == 0 else trial.group) or key
+        slot = (trial.resources, group)
+        if slot not in self._groups:
+            self._groups[slot] = []
+            heapq.heappush(self._queues[trial.resources], (rank, trial.order, group))
+        self._groups[slot].append(key)

@@ -1,0 +1,139 @@
+"""Settings of an installation: flag > ORCH_* > ./orch.toml > the user's config > default.
+
+Nothing here changes what a study means: that is in its file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from orchestrator.errors import UsageError
+
+PROJECT_FILE = "orch.toml"
+
+
+class Settings(BaseSettings):
+    """Where things are and how much may run at once."""
+
+    model_config = SettingsConfigDict(env_prefix="ORCH_", extra="forbid", frozen=True)
+
+    store: Path = Field(Path(".orch"), description="Directory of registry, results, checkpoints and logs.")
+    registry_url: str | None = Field(
+        None, description="Database of the registry; default: registry.db (SQLite) in the store."
+    )
+    mlflow_uri: str | None = Field(
+        None, description="MLflow tracking URI; default: mlflow.db (SQLite) in the store; 'off' for none."
+    )
+    data_dir: Path = Field(Path("data"), description="Directory of data sets that are not embedded.")
+    executor: Literal["ray", "inline"] = Field("ray", description="Where trials run by default.")
+    ray_address: str | None = Field(
+        None, description="Address of a Ray cluster to join; default: a local one that ends with orch."
+    )
+    max_concurrent: int | None = Field(
+        None, ge=1, description="Bundles at once, at most; default: what fits."
+    )
+    checkpoint_interval_s: float = Field(
+        30.0, ge=0, description="Least time between two checkpoints of a running training."
+    )
+    lease_s: float = Field(60.0, ge=2, description="A driver that is silent for so long has lost its study.")
+    mirror_wait_s: float = Field(
+        60.0, ge=0, description="How long the end of a submission waits for MLflow to catch up."
+    )
+    workload_modules: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Packages that `workload: package.module:SPEC` may name."
+    )
+
+    @field_validator("workload_modules", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Returns the sources, strongest first."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, Path(PROJECT_FILE)),
+            TomlConfigSettingsSource(settings_cls, user_file()),
+        )
+
+
+def user_file() -> Path:
+    """Returns the path of the user's own config file."""
+    return Path(platformdirs.user_config_dir("orch")) / "config.toml"
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Returns the settings in force.
+
+    Args:
+        flags: What the command line gave; None values are left out.
+
+    Raises:
+        UsageError: A source has an unknown key or a value of the wrong kind.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            source = _source(name, given)
+            allowed = ", ".join(Settings.model_fields)
+            hint = f"; known settings: {allowed}" if problem["type"] == "extra_forbidden" else ""
+            lines.append(f"setting {name!r} ({source}): {problem['msg']}, got {problem['input']!r}{hint}")
+        raise UsageError("\n".join(lines)) from None
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{PROJECT_FILE} or {user_file()}: not valid TOML: {error}") from None
+
+
+def origins(flags: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Returns for each setting which source gave it."""
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    return {name: _source(name, given) for name in Settings.model_fields}
+
+
+def _source(name: str, given: Mapping[str, Any]) -> str:
+    if name in given:
+        return "flag"
+    if f"ORCH_{name.upper()}" in {key.upper() for key in os.environ}:
+        return f"ORCH_{name.upper()}"
+    for path in (Path(PROJECT_FILE), user_file()):
+        if path.is_file():
+            try:
+                content = tomllib.loads(path.read_text(encoding="utf-8"))
+            except (tomllib.TOMLDecodeError, OSError):
+                continue
+            if name in content:
+                return str(path)
+    return "default"
