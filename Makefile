@@ -1,0 +1,36 @@
+# Two commands on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lock clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed ## train what is missing of the demonstration study and print its tables
+	$(BIN)/orch submit studies/dfn_ensemble.yaml
+
+test: $(VENV)/.installed-dev ## the whole default test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+lock: $(VENV)/.installed-dev ## renew the pinned, hashed requirements
+	$(BIN)/python scripts/lock.py
+
+clean: ## remove the environment and everything the demonstration wrote
+	rm -rf $(VENV) .orch
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@echo "making $(VENV) from the pinned requirements (torch, ray, mlflow: a few minutes, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	touch $@

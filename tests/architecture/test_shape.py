@@ -1,0 +1,66 @@
+"""The shape of the code base: contracts between rooms, light imports, small files."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("orchestrator", "workloads", "benchmarks", "scripts")
+LONGEST = 400
+HEAVY = ("torch", "ray", "mlflow", "pandas", "polars", "pyarrow", "sqlalchemy", "sklearn", "optuna", "matplotlib")
+
+
+def python_files() -> list[Path]:
+    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(' '.join(sorted({{m.partition('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_contracts_hold() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", ["orchestrator", "orchestrator.cli.main", "workloads", "workloads.api"])
+def test_imports_are_light(module: str) -> None:
+    assert not loaded_by(f"import {module}") & set(HEAVY)
+
+
+def test_the_catalogue_of_workloads_loads_no_torch() -> None:
+    statement = "import workloads, workloads.api\n[workloads.api.load_object(p) for p in workloads.CATALOG.values()]"
+    assert not loaded_by(statement) & {"torch", "torchvision", "ray", "mlflow"}
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_small(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST, f"{path.relative_to(ROOT)} has {lines} lines: it knows more than one thing"
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_loads_pickles(path: Path) -> None:
+    """Checkpoints and results may come from somebody else: no pickle, no `weights_only=False`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            assert name.partition(".")[0] not in {"pickle", "cloudpickle", "joblib", "dill", "shelve"}
+        if isinstance(node, ast.keyword) and node.arg == "weights_only":
+            assert isinstance(node.value, ast.Constant)
+            assert node.value.value is True
