@@ -1,0 +1,50 @@
+"""The image-classification workload: what `SPEC.runtime` and `SPEC.describe` name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, final
+
+from workloads import training
+from workloads.api import Condition, Placement, Report, Workload
+from workloads.configs import TrainConfig, canonical
+from workloads.evaluations import evaluate as evaluations
+from workloads.networks import describe as networks
+
+
+@final
+class Classification:
+    """Trains image classifiers, and measures trained ones under test-time conditions."""
+
+    def train(
+        self,
+        config: TrainConfig,
+        *,
+        seeds: Sequence[int],
+        data: Path,
+        resume: Mapping[int, Path],
+        placement: Placement,
+    ) -> Iterator[Report]:
+        """Yields the reports of one network for each seed; see `workloads.training.train`."""
+        return training.train(config, seeds=seeds, data=data, resume=resume, placement=placement)
+
+    def evaluate(
+        self,
+        checkpoints: Sequence[Path],
+        conditions: Sequence[Condition],
+        *,
+        data: Path,
+        placement: Placement,
+    ) -> Iterator[Report]:
+        """Yields each condition's measurements; see `workloads.evaluations.evaluate.evaluate`."""
+        return evaluations.evaluate(checkpoints, conditions, data=data, placement=placement)
+
+
+def describe(config: TrainConfig) -> Mapping[str, float]:
+    """Returns parameters, longest_path, flops and paths of the network that a configuration trains."""
+    return networks.describe(canonical(config).network)
+
+
+WORKLOAD: Final = Classification()
+_PROOF: Workload = WORKLOAD

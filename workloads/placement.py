@@ -1,0 +1,69 @@
+"""Torch's global settings, changed for as long as our own code runs and then put back.
+
+A workload is a generator: between two of its reports the caller's code runs in the same process, and
+must find threads, determinism and the global random state as it left them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from workloads.api import Placement
+
+
+def device_of(placement: Placement) -> torch.device:
+    """Returns the device of rank 0, the only one that this version uses.
+
+    Raises:
+        ValueError: No device, or one that this machine does not have.
+    """
+    if not placement.devices:
+        raise ValueError("devices: got none, allowed is at least one, such as 'cpu' or 'cuda:0'")
+    device = torch.device(placement.devices[0])
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"devices: got {placement.devices[0]!r}, but this machine's torch sees no CUDA device"
+        )
+    return device
+
+
+@contextmanager
+def placed(placement: Placement, random: torch.Generator | None = None) -> Iterator[None]:
+    """Runs its body under a placement, with deterministic algorithms.
+
+    Args:
+        placement: Threads, device and memory share.
+        random: Stands in for torch's global generator and advances with it; None leaves that as it is.
+    """
+    device = device_of(placement)
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    benchmark = torch.backends.cudnn.benchmark
+    outer = torch.get_rng_state()
+    if device.type == "cuda":
+        # cuBLAS is deterministic only with a fixed workspace, read when its handle is made
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        if placement.memory_fraction is not None:
+            torch.cuda.set_per_process_memory_fraction(placement.memory_fraction, device)
+    try:
+        torch.set_num_threads(placement.threads)
+        torch.use_deterministic_algorithms(True)
+        # no code here reads memory before writing it, and filling it costs a pass over each tensor
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = False
+        if random is not None:
+            torch.set_rng_state(random.get_state())
+        yield
+        if random is not None:
+            random.set_state(torch.get_rng_state())
+    finally:
+        torch.set_rng_state(outer)
+        torch.backends.cudnn.benchmark = benchmark
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(threads)

@@ -1,0 +1,69 @@
+"""From a network's output to a loss and an error, for single networks and for ensembles alike.
+
+Shapes: M members, N images, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal, TypeAlias
+
+import torch
+from torch import nn
+
+from workloads.data.split import Split
+from workloads.networks.path_ensemble import PathEnsembleNet
+
+# Images forwarded at once when nothing is learnt: fixed, so that results do not follow memory.
+EVALUATION_BATCH: Final = 256
+Combine: TypeAlias = Literal["probabilities", "logits"]
+
+
+def log_vote(logits_MNK: torch.Tensor, combine: Combine) -> torch.Tensor:
+    """Returns log-probabilities (N, K) of a vote among members.
+
+    Args:
+        logits_MNK: The members' outputs.
+        combine: "probabilities" averages the members' softmax, "logits" their outputs.
+    """
+    if combine == "logits":
+        return logits_MNK.mean(0).log_softmax(-1)
+    return logits_MNK.log_softmax(-1).logsumexp(0) - math.log(len(logits_MNK))
+
+
+def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
+    """Returns log-probabilities (N, K) of what a network finally says.
+
+    Args:
+        network: The network.
+        logits: Its output: (N, K), or (M, N, K) of an ensemble.
+    """
+    if logits.dim() == 2:
+        return logits.log_softmax(-1)
+    assert isinstance(network, PathEnsembleNet)
+    return log_vote(logits, network.config.vote)
+
+
+def measure(log_probabilities_NK: torch.Tensor, y_N: torch.Tensor) -> tuple[float, float]:
+    """Returns mean negative log-likelihood (nats) and error (fraction), computed in float64.
+
+    Args:
+        log_probabilities_NK: What was predicted.
+        y_N: The classes.
+    """
+    picked_N = log_probabilities_NK.double().gather(1, y_N[:, None])
+    errors = int((log_probabilities_NK.argmax(1) != y_N).sum())
+    return float(-picked_N.mean()), errors / len(y_N)
+
+
+@torch.no_grad()
+def outputs(network: nn.Module, split: Split) -> torch.Tensor:
+    """Returns a network's outputs for a whole split, in evaluation mode: (N, K) or (M, N, K).
+
+    The network is left in the mode it was in.
+    """
+    was_training = network.training
+    network.eval()
+    parts = [network(x_NCHW) for x_NCHW in torch.split(split.x_NCHW, EVALUATION_BATCH)]
+    network.train(was_training)
+    return torch.cat(parts, dim=-2)

@@ -1,0 +1,283 @@
+"""The one training loop, as a machine that can stop, save and continue after any mini-batch.
+
+A training that was interrupted and continued is bit-identical to one that was not (on a CPU, with equal
+threads): weights, momentum, streams, position and partial sums are all in the checkpoint, and the
+learning rate follows from the number of finished steps alone.
+
+Shapes: B images of a mini-batch, P all parameters of the network.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+from torch import nn
+
+from workloads import checkpoint, predictions
+from workloads.api import Placement, Report
+from workloads.configs import TrainConfig, canonical
+from workloads.data import sets
+from workloads.data.configs import FACTS
+from workloads.data.loader import Loader
+from workloads.data.split import Split
+from workloads.networks.build import build, initialise
+from workloads.networks.outputs import cross_entropy_sum
+from workloads.placement import device_of, placed
+from workloads.sgd import FlatSGD
+from workloads.streams import Streams
+
+REPORT_EVERY_S: Final = 2.0
+# Steps between two looks at whether the sums are finite: each look waits for the device.
+_LOOK_EVERY: Final = 16
+_LOSS, _ERRORS, _IMAGES = range(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Where a training stands when it stops to report.
+
+    Attributes:
+        step: Finished epochs.
+        metrics: What was measured there; empty in the middle of an epoch.
+        ended: Nothing is left to do.
+        diverged: It ended because a loss was not finite.
+        progress: Share of the steps that are done.
+    """
+
+    step: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    ended: bool = False
+    diverged: bool = False
+    progress: float = 0.0
+
+
+@final
+class Training:
+    """The training of one network."""
+
+    def __init__(self, config: TrainConfig, seed: int, data: sets.DataSet, device: torch.device) -> None:
+        """Initialises a network; see `restore` to continue another's.
+
+        Args:
+            config: Canonical configuration.
+            seed: Feeds every stream.
+            data: The data set, on the device.
+            device: Where to compute.
+        """
+        self.config, self.seed, self._data = config, seed, data
+        self.streams = Streams.of(seed)
+        self.network: nn.Module = build(config.network)
+        initialise(self.network, self.streams.initialisation)
+        self.network.to(device)
+        self._optimizer = FlatSGD(self.network, config.optimizer)
+        facts = FACTS[config.data.name]
+        plus = config.data.augmentation == "plus"
+        self._loader = Loader(
+            data.train,
+            batch_size=config.batch_size,
+            padding=facts.padding if plus else 0,
+            flips=facts.flips and plus,
+        )
+        self._steps = config.epochs * len(self._loader)
+        self._epoch = 0
+        self._position = 0  # mini-batches done in this epoch
+        self._order = self._loader.order(self.streams.order)
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self._end: Point | None = None
+
+    @property
+    def finished_steps(self) -> int:
+        """Returns the number of mini-batches learnt from; a save belongs to one such number."""
+        return self._epoch * len(self._loader) + self._position
+
+    def advance(self, stop: Callable[[], bool]) -> Point:
+        """Trains up to the next epoch's end, the training's end, or until asked to stop.
+
+        Args:
+            stop: Asked after every mini-batch.
+        """
+        if self._end is not None:
+            return self._end
+        if self._epoch == self.config.epochs:
+            loss, error = self._evaluate(self._data.test)
+            return self._ended({"test_loss": loss, "test_error": error}, diverged=not math.isfinite(loss))
+        while True:
+            self._learn()
+            at_end = self._position == len(self._loader)
+            if (at_end or self._position % _LOOK_EVERY == 0) and not bool(self._sums.isfinite().all()):
+                return self._ended(self._epoch_metrics(), diverged=True)
+            if at_end:
+                return self._finish_epoch()
+            if stop():
+                return self._point({})
+
+    def _learn(self) -> None:
+        x_BCHW, y_B = self._loader.batch(self._order, self._position, self.streams.augmentation)
+        self._optimizer.zero()
+        output = self.network(x_BCHW)
+        loss = cross_entropy_sum(output, y_B)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step(self._lr(self.finished_steps))
+        with torch.no_grad():
+            predicted_B = predictions.log_probabilities(self.network, output.detach()).argmax(1)
+            self._sums[_LOSS] += loss.detach().double() * len(y_B)
+            self._sums[_ERRORS] += (predicted_B != y_B).sum()
+            self._sums[_IMAGES] += len(y_B)
+        self._position += 1
+
+    def _lr(self, step: int) -> float:
+        return self.config.optimizer.lr * self.config.schedule.scale(step, self._steps)
+
+    def _epoch_metrics(self) -> dict[str, float]:
+        loss, errors, images = self._sums.tolist()
+        return {
+            "train_loss": loss / images,
+            "train_error": errors / images,
+            "lr": self._lr(self.finished_steps - 1),
+        }
+
+    def _finish_epoch(self) -> Point:
+        metrics = self._epoch_metrics()
+        loss, error = self._evaluate(self._data.validation)
+        metrics |= {"validation_loss": loss, "validation_error": error}
+        if not math.isfinite(loss):
+            return self._ended(metrics, diverged=True)
+        self._epoch, self._position = self._epoch + 1, 0
+        self._sums.zero_()
+        self._order = self._loader.order(self.streams.order)
+        return self._point(metrics)
+
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        output = predictions.outputs(self.network, split)
+        return predictions.measure(predictions.log_probabilities(self.network, output), split.y_N)
+
+    def _point(self, metrics: Mapping[str, float]) -> Point:
+        return Point(step=self._epoch, metrics=metrics, progress=self.finished_steps / self._steps)
+
+    def _ended(self, metrics: Mapping[str, float], *, diverged: bool) -> Point:
+        step = self._epoch + 1 if diverged and self._epoch < self.config.epochs else self._epoch
+        self._end = Point(step=step, metrics=metrics, ended=True, diverged=diverged, progress=1.0)
+        return self._end
+
+    # --- checkpoints ------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Writes everything that `restore` needs into an existing empty directory."""
+        tensors = {f"stream.{name}": state for name, state in self.streams.state().items()}
+        tensors |= {"momentum": self._optimizer.momentum_P, "order": self._order, "sums": self._sums}
+        state: dict[str, Any] = {"epoch": self._epoch, "position": self._position, "end": None}
+        if self._end is not None:
+            # as text: JSON has no NaN, and a diverged training's loss is one
+            metrics = {name: repr(value) for name, value in self._end.metrics.items()}
+            state["end"] = {"step": self._end.step, "diverged": self._end.diverged, "metrics": metrics}
+        checkpoint.write(
+            folder,
+            config=self.config,
+            seed=self.seed,
+            network=self.network.state_dict(),
+            tensors=tensors,
+            state=state,
+        )
+
+    def restore(self, folder: Path) -> None:
+        """Continues from a checkpoint.
+
+        Raises:
+            ValueError: It belongs to another configuration or seed.
+        """
+        config, seed = checkpoint.read_config(folder)
+        if (config, seed) != (self.config, self.seed):
+            raise ValueError(
+                f"checkpoint {folder}: got one of seed {seed} and {config}, "
+                f"allowed is seed {self.seed} and {self.config}"
+            )
+        self.network.load_state_dict(checkpoint.read_network(folder))
+        tensors, state = checkpoint.read_training(folder)
+        self.streams.set_state(
+            {
+                name.removeprefix("stream."): each
+                for name, each in tensors.items()
+                if name.startswith("stream.")
+            }
+        )
+        self._optimizer.momentum_P.copy_(tensors["momentum"])
+        self._order = tensors["order"]
+        self._sums.copy_(tensors["sums"])
+        self._epoch, self._position = state["epoch"], state["position"]
+        if (end := state["end"]) is not None:
+            metrics = {name: float(text) for name, text in end["metrics"].items()}
+            self._end = Point(
+                step=end["step"], metrics=metrics, ended=True, diverged=end["diverged"], progress=1.0
+            )
+
+
+def train(
+    config: TrainConfig,
+    *,
+    seeds: Sequence[int],
+    data: Path,
+    resume: Mapping[int, Path],
+    placement: Placement,
+    report_every_s: float = REPORT_EVERY_S,
+) -> Iterator[Report]:
+    """Yields the reports of one network for each seed, one network after the other.
+
+    Args:
+        config: Configuration, canonical or not.
+        seeds: One for each network; none of them changes another's result.
+        data: Directory of the data sets.
+        resume: Position in `seeds` -> checkpoint to continue from.
+        placement: Threads and devices.
+        report_every_s: Seconds after which an empty report offers a checkpoint; 0 for every mini-batch.
+
+    Raises:
+        ValueError: A checkpoint of another training, or a device that is not there.
+    """
+    config = canonical(config)
+    device = device_of(placement)
+    for index, seed in enumerate(seeds):
+        with placed(placement):
+            training = Training(config, seed, sets.load(config.data.name, data, device), device)
+            if index in resume:
+                training.restore(resume[index])
+        while True:
+            overdue = _alarm(report_every_s)
+            with placed(placement, training.streams.regularisation):
+                point = training.advance(overdue)
+            yield Report(
+                index=index,
+                evaluation="test" if point.ended and not point.diverged else "train",
+                step=point.step,
+                metrics=point.metrics,
+                save=_saver(training),
+                progress=point.progress,
+                diverged=point.diverged,
+            )
+            if point.ended:
+                break
+
+
+def _alarm(after_s: float) -> Callable[[], bool]:
+    deadline = time.monotonic() + after_s
+    return lambda: time.monotonic() >= deadline
+
+
+def _saver(training: Training) -> Callable[[Path], None]:
+    """Returns a function that saves the training as it is now, and refuses once it has moved on."""
+    reported = training.finished_steps
+
+    def save(folder: Path) -> None:
+        if training.finished_steps != reported:
+            raise RuntimeError(
+                f"save: got a call after step {training.finished_steps} for a report of step {reported}; "
+                "call it before asking for the next report"
+            )
+        training.save(folder)
+
+    return save
