@@ -19,9 +19,10 @@ class Frame:
     Attributes:
         dimensions: With labels in display order; coordinates that workloads add come last, their
             labels as text in numeric order where they are numbers.
-        planned: One line for each assignment: evaluation, cell, draw, seed, trial, state, message and
-            "@dimension" columns. A training has two lines, evaluations "test" and "train".
-        observed: One line for each value: evaluation, cell, draw, seed, trial, outcome, step,
+        planned: One line for each assignment: line, evaluation, cell, draw, seed, trial, state, message
+            and "@dimension" columns. A training has two lines, evaluations "test" and "train". `line` is
+            the number of the assignment; it joins the two tables, together with the evaluation.
+        observed: One line for each value: line, evaluation, cell, draw, seed, trial, outcome, step,
             metric, value, and "@dimension" columns (coordinates included, "–" where absent).
             Evaluation is the study's name for it ("test", "train", "network", "members", ...).
     """

@@ -1,0 +1,165 @@
+"""Entries: from the values of seeds to what is printed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.model.plan import TrialKey
+from orchestrator.model.study import TableSpec
+from orchestrator.model.table import Entry
+from orchestrator.stats.estimate import Estimate, estimate
+from orchestrator.tables import numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What became of the seeds of one entry.
+
+    Attributes:
+        metric: The entry's metric.
+        group: Entries of equal group compete for the mark of the best.
+        outcomes: (seed, status, value or None), seeds ascending; status as in `seeds.by_seed`.
+        message: Of the first trial that failed or is blocked.
+        trials: Every trial.
+    """
+
+    metric: str
+    group: tuple[str, ...]
+    outcomes: tuple[tuple[int, str, float | None], ...]
+    message: str
+    trials: tuple[TrialKey, ...]
+
+    @property
+    def values(self) -> tuple[tuple[int, float], ...]:
+        """(seed, value) of the seeds that enter the statistic."""
+        return tuple(
+            (s, value) for s, status, value in self.outcomes if status == "value" and value is not None
+        )
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Status -> number of seeds."""
+        return Counter(status for _, status, _ in self.outcomes)
+
+    @property
+    def failed(self) -> bool:
+        """Whether half or more of the seeds that came to an outcome failed.
+
+        Seeds without an outcome (pending, blocked, in error) are no evidence either way: they count on
+        neither side, and the entry says n=3/5 until they have one.
+        """
+        fails = self.counts["fail"]
+        return fails > 0 and 2 * fails >= fails + len(self.values)
+
+
+NEVER_PLANNED = Entry(text="", status="missing")
+
+
+def entries(
+    spec: TableSpec, samples: Mapping[tuple[int, int], Sample], metrics: Sequence[str]
+) -> dict[tuple[int, int], Entry]:
+    """Returns (row, column) -> the printed entry, the best ones marked.
+
+    Args:
+        spec: The table.
+        samples: (row, column) -> what became of its seeds.
+        metrics: Of the table.
+    """
+    estimates = {
+        place: estimate([value for _, value in sample.values], spec.show, spec.std)
+        for place, sample in samples.items()
+        if spec.show == "n" or (sample.values and not sample.failed)
+    }
+    scaled = numbers.per_cent(spec, metrics)
+    digits: dict[str, int] = {}
+    for metric in metrics:
+        found = [each.value for place, each in estimates.items() if samples[place].metric == metric]
+        chosen = numbers.default_digits(found, percent=metric in scaled)
+        digits[metric] = chosen if spec.digits is None else spec.digits
+    built = {
+        place: _entry(
+            spec, sample, estimates.get(place), digits[sample.metric], percent=sample.metric in scaled
+        )
+        for place, sample in samples.items()
+    }
+    printed: dict[tuple[int, int], str] = {}
+    for place, each in estimates.items():
+        metric = samples[place].metric
+        printed[place] = numbers.number(each.value, digits[metric], percent=metric in scaled)
+    return _marked(spec, samples, built, printed)
+
+
+def _entry(
+    spec: TableSpec, sample: Sample, estimated: Estimate | None, digits: int, *, percent: bool
+) -> Entry:
+    counts, values = sample.counts, sample.values
+    waiting = counts["pending"] + counts["absent"]
+    if estimated is not None:
+        text = numbers.statistic(estimated, spec.show, digits, percent=percent)
+    elif sample.failed:
+        text = "fail"
+    elif counts["error"]:
+        text = "error"
+    elif counts["blocked"]:
+        text = "blocked"
+    else:
+        text = spec.missing
+    remarks: list[str] = []
+    if counts["fail"] and estimated is not None:
+        remarks.append(f"{counts['fail']} fail")
+    if values or counts["fail"]:
+        remarks += [f"{counts[status]} {status}" for status in ("error", "blocked") if counts[status]]
+        if waiting or counts["error"] or counts["blocked"]:
+            remarks.append(f"n={len(values)}/{len(sample.outcomes)}")
+    if remarks:
+        text = f"{text} ({', '.join(remarks)})"
+    return Entry(
+        text=text,
+        estimate=None if estimated is None else estimated.value,
+        spread=None if estimated is None else estimated.spread,
+        interval=None if estimated is None else estimated.interval,
+        n=len(values),
+        planned=len(sample.outcomes),
+        failures=counts["fail"],
+        status=_status(sample, waiting),
+        message=sample.message if counts["error"] or counts["blocked"] else "",
+        values=values,
+        trials=sample.trials,
+    )
+
+
+def _status(sample: Sample, waiting: int) -> str:
+    counts = sample.counts
+    if sample.failed:
+        return "fail"
+    for status in ("error", "blocked"):
+        if counts[status]:
+            return status
+    if waiting:
+        return "partial" if sample.values or counts["fail"] else "pending"
+    return "ok"
+
+
+def _marked(
+    spec: TableSpec,
+    samples: Mapping[tuple[int, int], Sample],
+    built: Mapping[tuple[int, int], Entry],
+    printed: Mapping[tuple[int, int], str],
+) -> dict[tuple[int, int], Entry]:
+    """Returns the entries, in each group those marked whose printed value is the best."""
+    marked = dict(built)
+    if spec.best is None:
+        return marked
+    groups: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for place in printed:
+        groups.setdefault(samples[place].group, []).append(place)
+    choose = min if spec.best == "min" else max
+    for places in groups.values():
+        # As printed: what a reader cannot tell apart is equally good.
+        best = choose(float(printed[place]) for place in places)
+        for place in places:
+            if float(printed[place]) == best:
+                marked[place] = replace(marked[place], best=True)
+    return marked

@@ -1,0 +1,113 @@
+"""What stands below a table: how its numbers came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestrator.model.study import FailWhen, TableSpec
+from orchestrator.model.table import Entry
+from orchestrator.stats.estimate import SHOWS
+from orchestrator.tables import numbers
+from orchestrator.tables.entries import Sample
+
+_MOST_MESSAGES = 10
+
+
+def notes(
+    spec: TableSpec,
+    samples: Mapping[tuple[int, int], Sample],
+    entries: Mapping[tuple[int, int], Entry],
+    names: Mapping[tuple[int, int], str],
+    *,
+    metrics: Sequence[str],
+    draws: int,
+) -> tuple[str, ...]:
+    """Returns the sentences below a table.
+
+    Args:
+        spec: The table.
+        samples: (row, column) -> what became of its seeds.
+        entries: (row, column) -> what is printed.
+        names: (row, column) -> the labels of row and column, for messages.
+        metrics: Of the table.
+        draws: The largest number of draws behind a value.
+    """
+    if not samples:
+        return ("Nothing is planned that this table selects.",)
+    told = [_count(samples.values()), _uncertainty(spec, entries.values())]
+    told.append(_units(spec, metrics))
+    if draws > 1:
+        told.append(f"Values are averaged over {draws} draws within a net first.")
+    if spec.average_over:
+        told.append(f"Values are averaged over {', '.join(spec.average_over)} within a seed.")
+    if any(entry.failures for entry in entries.values()):
+        told.append(_fails(spec.fail_when))
+    if any(0 < entry.n + entry.failures < entry.planned for entry in entries.values()):
+        told.append("n=3/5: 3 of 5 planned seeds have entered so far.")
+    if any(entry.best for entry in entries.values()):
+        told.append(_best(spec))
+    return (*(sentence for sentence in told if sentence), *_messages(entries, names))
+
+
+def _count(samples: Iterable[Sample]) -> str:
+    planned = sorted({len(sample.outcomes) for sample in samples})
+    if len(planned) > 1:
+        return f"n = {planned[0]} to {planned[-1]} seeds."
+    return f"n = {planned[0]} {'seed' if planned[0] == 1 else 'seeds'}."
+
+
+def _uncertainty(spec: TableSpec, entries: Iterable[Entry]) -> str:
+    kind = SHOWS[spec.show].uncertainty
+    if kind == "ci95":
+        return "[low, high]: 95 % confidence interval of the mean over seeds (Student's t)."
+    if kind is None:
+        names = {"iqm": "interquartile mean", "min": "smallest value", "max": "largest value"}
+        name = names.get(spec.show, spec.show)
+        return "Entries are numbers of seeds." if spec.show == "n" else f"Entries: {name} over seeds."
+    if kind == "sem":
+        told = "±: standard error of the mean over seeds"
+    else:
+        told = f"±: {spec.std} standard deviation over seeds"
+    alone = any(entry.n == 1 and entry.estimate is not None for entry in entries)
+    return f"{told}; – where there is one seed." if alone else f"{told}."
+
+
+def _units(spec: TableSpec, metrics: Sequence[str]) -> str:
+    if spec.show == "n":
+        return ""
+    scaled = numbers.per_cent(spec, metrics)
+    fractions = [metric for metric in metrics if metric not in scaled and numbers.is_fraction(metric)]
+    told = []
+    if scaled:
+        told.append(f"{', '.join(metric for metric in metrics if metric in scaled)} in per cent")
+    if fractions:
+        told.append(f"{', '.join(fractions)} as {'a fraction' if len(fractions) == 1 else 'fractions'}")
+    return f"{'; '.join(told)}." if told else ""
+
+
+def _fails(fail_when: FailWhen | None) -> str:
+    rule = ""
+    if fail_when is not None:
+        rule = f" or has {fail_when.metric} {fail_when.comparison} {fail_when.threshold:g}"
+    return f"A seed fails that diverged{rule}; fail: half or more of the finished seeds failed."
+
+
+def _best(spec: TableSpec) -> str:
+    size = "smallest" if spec.best == "min" else "largest"
+    return f"Bold: {size} within {', '.join(spec.within)}." if spec.within else f"Bold: {size}."
+
+
+def _messages(entries: Mapping[tuple[int, int], Entry], names: Mapping[tuple[int, int], str]) -> list[str]:
+    """Returns one line for each message, with the first entry that it is about."""
+    places: dict[str, list[str]] = {}
+    for place, entry in entries.items():
+        if entry.message:
+            kind = "blocked" if entry.status == "blocked" else "error"
+            places.setdefault(f"{kind}: {entry.message}", []).append(names[place])
+    told = []
+    for message, found in list(places.items())[:_MOST_MESSAGES]:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        told.append(f"{found[0]}{more}: {message}")
+    if len(places) > _MOST_MESSAGES:
+        told.append(f"... and {len(places) - _MOST_MESSAGES} other messages.")
+    return told
