@@ -28,7 +28,8 @@ from orchestrator.model.run import (
 from orchestrator.ports import CheckpointStore, Clock, Executor, Registry, ResultStore
 
 POLL_S = 1.0  # how often cancel requests and trials that other drivers run are looked at
-SHOW_S = 0.2  # least time between two snapshots: each walks over all trials
+SHOW_S = 0.2  # least time between two snapshots
+SHOW_SHARE = 20  # each walks over all trials: one part in so many of the time goes there at most
 KEPT_CHECKPOINTS = 2
 
 MirrorItems = Callable[[Sequence[Outcome]], Sequence[tuple[str, str, str]]]
@@ -71,6 +72,7 @@ class Drive:
         trials: Every trial of the recorded plan.
         schedule: What may run next.
         study: The study's name.
+        cells: Cell -> its trials, for the count of finished cells.
         data: Directory of the data sets.
         checkpoint_interval_s: Least time between two checkpoints of a running training.
         limits: Attempts by cause.
@@ -88,6 +90,7 @@ class Drive:
     schedule: Schedule
     study: str
     data: str
+    cells: Mapping[str, Sequence[TrialKey]] = field(default_factory=dict)
     checkpoint_interval_s: float = 30.0
     limits: dict[Cause, int] = field(default_factory=lambda: dict(LIMITS))
     mirror: MirrorItems = _nothing
@@ -106,7 +109,7 @@ class Drive:
     _renewed: float = 0.0
     _polled: float = 0.0
     _began: float = 0.0
-    _shown: float = 0.0
+    _show_at: float = 0.0
     _committed: bool = False
     _slots: int = 1
 
@@ -317,16 +320,21 @@ class Drive:
     def _show(self, batch: Sequence[Event]) -> None:
         self._committed = self._committed or any(isinstance(event, Finished) for event in batch)
         now = self.clock.monotonic()
-        if now - self._shown >= SHOW_S:
-            self._shown = now
+        if now >= self._show_at:
             self.on_progress(self._progress(committed=self._committed))
             self._committed = False
+            after = self.clock.monotonic()
+            self._show_at = after + max(SHOW_S, SHOW_SHARE * (after - now))
 
     def _progress(self, *, committed: bool) -> Progress:
         wanted = self.schedule.wanted
         states = {key: state for key, state in self.schedule.states().items() if key in wanted}
         return Progress(
             counts=count(states),
+            cells=len(self.cells),
+            cells_done=sum(
+                all(states[key].final for key in keys if key in states) for keys in self.cells.values()
+            ),
             cached=self._cached,
             trained=self._meter.trained,
             evaluated=self._meter.evaluated,

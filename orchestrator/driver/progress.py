@@ -23,6 +23,7 @@ class Progress:
 
     Attributes:
         counts: State -> number of wanted trials.
+        cells: Number of cells; cells_done: those whose trials are all final.
         cached: Wanted trials that had their result before this submission.
         trained: Trainings finished by this submission; evaluated: evaluations likewise.
         running: What is at work.
@@ -32,6 +33,8 @@ class Progress:
     """
 
     counts: Mapping[State, int]
+    cells: int = 0
+    cells_done: int = 0
     cached: int = 0
     trained: int = 0
     evaluated: int = 0

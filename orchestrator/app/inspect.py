@@ -1,0 +1,197 @@
+"""What is recorded: studies, states, trials, logs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.app.results import recorded, study_of
+from orchestrator.app.session import Session, is_gone, study_file
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.model.plan import Assignment, State, Trial, TrialKey, TrialStatus
+from orchestrator.model.result import ResultRow
+from orchestrator.model.run import Attempt, CheckpointRef, Owner, Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A study's derived status.
+
+    Attributes:
+        status: "running", "done", "failed" (nothing left to run, some trials failed) or "interrupted".
+        trainings: State -> number of trainings; evaluations: likewise.
+        failures: Failed trials with their status.
+        driver: Who drives it now.
+    """
+
+    submission: Submission
+    status: str
+    trainings: Mapping[State, int]
+    evaluations: Mapping[State, int]
+    failures: Sequence[tuple[Trial, TrialStatus]]
+    driver: Owner | None
+
+
+def status(session: Session, name: str) -> Status:
+    """Returns a study's status.
+
+    Raises:
+        NotFoundError: The store has no such study.
+    """
+    submission = recorded(session, name)
+    trials = session.registry.trials(name)
+    statuses = session.registry.statuses(list(trials))
+    counts: dict[str, Counter[State]] = {"train": Counter(), "evaluate": Counter()}
+    failures = []
+    for key, trial in trials.items():
+        found = statuses[key]
+        counts[trial.stage][found.state] += 1
+        if found.state is State.FAILED:
+            failures.append((trial, found))
+    driver = session.registry.driver(name)
+    if driver is not None and is_gone(driver):
+        driver = None
+    both = counts["train"] + counts["evaluate"]
+    if driver is not None:
+        text = "running"
+    elif any(not state.final for state in both):
+        text = "interrupted"
+    else:
+        text = "failed" if both[State.FAILED] else "done"
+    return Status(
+        submission=submission,
+        status=text,
+        trainings=counts["train"],
+        evaluations=counts["evaluate"],
+        failures=failures,
+        driver=driver,
+    )
+
+
+def statuses(session: Session) -> Sequence[Status]:
+    """Returns the status of every recorded study."""
+    return [status(session, submission.study) for submission in session.registry.studies()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialReport:
+    """Everything recorded about a trial."""
+
+    trial: Trial
+    status: TrialStatus
+    attempts: Sequence[Attempt]
+    assignments: Sequence[Assignment]
+    checkpoint: CheckpointRef | None
+    rows: Sequence[ResultRow]
+    log: Path
+
+
+def show(session: Session, prefix: str) -> TrialReport:
+    """Returns everything recorded about a trial.
+
+    Args:
+        session: The store.
+        prefix: The trial's key or its beginning.
+
+    Raises:
+        NotFoundError: No trial's key begins so.
+        UsageError: Several do.
+    """
+    from orchestrator.store.results import ParquetResults
+
+    key = one_trial(session, prefix)
+    registry = session.registry
+    assignments = registry.assigned([key])
+    trial = next(
+        found
+        for study in dict.fromkeys(assignment.study for assignment in assignments)
+        for found in registry.trials(study).values()
+        if found.key == key
+    )
+    rows = ParquetResults(session.layout.root).read(registry.parts([key]), [key])
+    return TrialReport(
+        trial=trial,
+        status=registry.statuses([key])[key],
+        attempts=registry.attempts(key),
+        assignments=assignments,
+        checkpoint=registry.checkpoint(key),
+        rows=rows,
+        log=log_file(session, key),
+    )
+
+
+def one_trial(session: Session, prefix: str) -> TrialKey:
+    """Returns the only trial whose key begins with `prefix`.
+
+    Raises:
+        NotFoundError: There is none.
+        UsageError: There are several.
+    """
+    keys = session.registry.find(prefix)
+    if not keys:
+        raise NotFoundError(
+            f"no trial whose key begins with {prefix!r}; `orch show STUDY` lists a study's trials"
+        )
+    if len(keys) > 1:
+        raise UsageError(f"{prefix!r} fits several trials: {', '.join(keys)}; give more characters")
+    return keys[0]
+
+
+def trials_of(
+    session: Session, name: str, filters: Sequence[str] = ()
+) -> Sequence[tuple[Assignment, TrialStatus]]:
+    """Returns a study's planned observations with their trials' states.
+
+    Args:
+        session: The store.
+        name: The study.
+        filters: `--cells` filters.
+    """
+    study = study_of(session, name).name if study_file(name) else recorded(session, name).study
+    keys = selected(session, study, filters)
+    known = session.registry.statuses(list(keys))
+    return [(each, known[each.trial]) for each in session.registry.assignments(study) if each.trial in keys]
+
+
+def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[TrialKey]:
+    """Returns the recorded trials of a study that `--cells` filters name, all without filters.
+
+    Raises:
+        UsageError: A filter names an unknown factor or label.
+    """
+    from orchestrator.model.plan import Cell, Plan
+    from orchestrator.study.plan import dimensions, select
+
+    trials = session.registry.trials(study)
+    if not filters:
+        return frozenset(trials)
+    assignments = session.registry.assignments(study)
+    cells: dict[str, Cell] = {}
+    for each in assignments:
+        if each.evaluation == "test" and each.cell not in cells:
+            cells[each.cell] = Cell(index=len(cells), name=each.cell, labels=each.labels, config={})
+    plan = Plan(
+        study=study,
+        cells=list(cells.values()),
+        dimensions=dimensions(study_of(session, study)),
+        trials=trials,
+        assignments=assignments,
+    )
+    return frozenset(select(plan, filters))
+
+
+def log_file(session: Session, key: TrialKey) -> Path:
+    """Returns where a trial's log is or would be."""
+    return session.layout.logs / f"{key}.log"
+
+
+def cancel(session: Session, name: str, filters: Sequence[str] = (), trial: str = "") -> int:
+    """Asks for the end of a study, of some of its cells, or of one trial.
+
+    Returns:
+        How many trials were not final yet.
+    """
+    keys = {one_trial(session, trial)} if trial else selected(session, recorded(session, name).study, filters)
+    return session.registry.request_cancel(list(keys))

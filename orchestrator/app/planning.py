@@ -1,0 +1,92 @@
+"""Reading a study file and planning it against what the registry knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.app.provenance import Code, code_of
+from orchestrator.app.session import open_session, store_exists
+from orchestrator.model.plan import Plan, TrialKey
+from orchestrator.model.study import Study
+from orchestrator.ports import Registry
+from orchestrator.settings import Settings
+from orchestrator.study.load import load
+from orchestrator.study.plan import know, plan, select
+from orchestrator.study.workload import resolve
+from workloads.api import Spec
+
+MAX_TRIALS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user asks of a study file.
+
+    Attributes:
+        file: The study file.
+        patches: `--set`: dotted path -> value.
+        seeds: `--seeds`, or None for the file's.
+        cells: `--cells` filters; empty for all.
+        max_trials: Past so many the plan is refused.
+    """
+
+    file: Path
+    patches: Mapping[str, Any]
+    seeds: tuple[int, ...] | None = None
+    cells: tuple[str, ...] = ()
+    max_trials: int = MAX_TRIALS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A study, its workload, its plan and the trials that were asked for."""
+
+    study: Study
+    spec: Spec
+    plan: Plan
+    code: Code
+    wanted: frozenset[TrialKey]
+
+
+def plan_study(request: Request, settings: Settings, registry: Registry | None = None) -> Planned:
+    """Loads, checks, expands and plans a study file; nothing is started or written.
+
+    Args:
+        request: What is asked.
+        settings: As loaded.
+        registry: An open registry; without one the configured store is looked at if it exists.
+
+    Raises:
+        StudyError: Every problem of the file at once.
+    """
+    study = load(request.file, patches=request.patches, seeds=request.seeds)
+    spec = resolve(study.workload, modules=settings.workload_modules)
+    fresh = plan(study, spec, max_trials=request.max_trials)
+    wanted = select(fresh, request.cells) if request.cells else frozenset(fresh.trials)
+    code = code_of(spec)
+    if registry is not None:
+        known = registry.statuses(list(fresh.trials))
+    elif store_exists(settings):
+        with open_session(settings) as session:
+            known = session.registry.statuses(list(fresh.trials))
+    else:
+        known = {}
+    return Planned(
+        study=study,
+        spec=spec,
+        plan=know(fresh, known, code=code.digest, rule=study.code),
+        code=code,
+        wanted=frozenset(wanted),
+    )
+
+
+def from_other_code(planned: Planned) -> frozenset[TrialKey]:
+    """Returns the cached trials whose results were made by other code than today's."""
+    return frozenset(
+        key
+        for key, status in planned.plan.known.items()
+        if status.state.has_result and status.code and status.code != planned.code.digest
+    )

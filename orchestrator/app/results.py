@@ -1,0 +1,117 @@
+"""From recorded results to frames and tables; nothing here needs torch, ray or MLflow."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.app.session import Session, study_file
+from orchestrator.errors import NotFoundError, StudyError
+from orchestrator.model.frame import Frame
+from orchestrator.model.run import Submission
+from orchestrator.model.study import Study, TableSpec
+from orchestrator.model.table import Table
+from orchestrator.study.load import from_document, load
+from orchestrator.study.plan import dimensions
+
+
+def recorded(session: Session, name: str) -> Submission:
+    """Returns the latest submission of a study.
+
+    Raises:
+        NotFoundError: The store has no such study; says which it has.
+    """
+    submissions = {submission.study: submission for submission in session.registry.studies()}
+    if name in submissions:
+        return submissions[name]
+    near = difflib.get_close_matches(name, submissions, n=3, cutoff=0.4) or sorted(submissions)[:3]
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise NotFoundError(f"no study {name!r} in {session.layout.root}{hint}")
+
+
+def study_of(session: Session, text: str) -> Study:
+    """Returns a study by its name, as recorded, or by its file, as it is written now.
+
+    Raises:
+        NotFoundError: Never submitted.
+        StudyError: The file is invalid.
+    """
+    file = study_file(text)
+    if file is not None:
+        study = load(file)
+        latest = recorded(session, study.name)
+        return load(file, patches=latest.patches, seeds=latest.seeds)
+    latest = recorded(session, text)
+    return from_document(
+        latest.document, file=latest.file or latest.study, patches=latest.patches, seeds=latest.seeds
+    )
+
+
+def study_frame(session: Session, study: Study) -> Frame:
+    """Returns everything a study planned and measured so far, as one long table."""
+    from orchestrator.store.frame import frame
+    from orchestrator.store.results import ParquetResults
+
+    registry = session.registry
+    assignments = registry.assignments(study.name)
+    trials = {assignment.trial for assignment in assignments}
+    statuses = dict(registry.statuses(trials))
+    blockers = {status.blocked_by for status in statuses.values() if status.blocked_by} - set(statuses)
+    statuses.update(registry.statuses(blockers))
+    rows = ParquetResults(session.layout.root).scan(registry.parts(trials))
+    return frame(rows, registry.results(trials), assignments, statuses, dimensions(study))
+
+
+def build_tables(session: Session, study: Study, names: Sequence[str] = ()) -> list[Table]:
+    """Returns a study's tables as the results stand.
+
+    Args:
+        session: The store.
+        study: As recorded, or as its file says now.
+        names: Which tables; all by default.
+
+    Raises:
+        NotFoundError: The study has no such table.
+        StudyError: An entry mixes observations that may not be averaged.
+    """
+    from orchestrator.tables.build import build
+
+    specs = [_table(study, name) for name in names] if names else list(study.tables)
+    frame = study_frame(session, study)
+    return [build(spec, frame) for spec in specs]
+
+
+def _table(study: Study, name: str) -> TableSpec:
+    spec = study.table(name)
+    if spec is None:
+        known = ", ".join(table.name for table in study.tables) or "none"
+        raise NotFoundError(f"study {study.name!r} has no table {name!r}; it has: {known}")
+    return spec
+
+
+def tables_or_nothing(session: Session, study: Study) -> list[Table]:
+    """Returns the tables for a live display: a table that cannot be built yet is left out."""
+    try:
+        return build_tables(session, study)
+    except StudyError:
+        return []
+
+
+def render_all(tables: Sequence[Table], form: str) -> str:
+    """Returns tables in a file format, one after the other.
+
+    Args:
+        tables: Built tables.
+        form: md, latex, csv, html or json.
+    """
+    from orchestrator.tables.render import render
+
+    return "\n".join(render(table, form) for table in tables)
+
+
+def table_file(tables: Sequence[Table], form: str, target: Path) -> None:
+    """Writes rendered tables to a file, whole or not at all."""
+    temporary = target.with_name(f".tmp-{target.name}")
+    temporary.write_text(render_all(tables, form), encoding="utf-8")
+    temporary.replace(target)

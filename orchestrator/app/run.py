@@ -1,0 +1,192 @@
+"""One submission from its recorded plan to its tables: drive it, mirror it, build the tables."""
+
+from __future__ import annotations
+
+import signal
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.app.execution import build_executor
+from orchestrator.app.mirror import Mirror
+from orchestrator.app.mirror_items import closing_items, items_by_outcome, opening_items
+from orchestrator.app.provenance import code_of
+from orchestrator.app.results import build_tables, render_all, study_of, tables_or_nothing
+from orchestrator.app.session import Session, SystemClock, registry_url
+from orchestrator.app.view import View
+from orchestrator.driver.drive import Drive, Summary
+from orchestrator.driver.progress import Progress
+from orchestrator.driver.schedule import Schedule
+from orchestrator.driver.signals import StopSignals
+from orchestrator.model.plan import Assignment, State, TrialKey
+from orchestrator.model.run import Lease, Submission
+from orchestrator.model.study import Study
+from orchestrator.model.table import Table
+from orchestrator.study.workload import resolve
+
+# File name of the tables' artifacts -> format.
+TABLE_FILES = {"md": "md", "csv": "csv", "html": "html", "tex": "latex", "json": "json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Where and how much at once: flags, never part of what is computed."""
+
+    executor: str | None = None
+    max_concurrent: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How a submission ended.
+
+    Attributes:
+        submission: As recorded.
+        summary: Counts and failures.
+        tables: As the results stand.
+        exit_code: 0, 1 (some trials failed), 130 or 143 (interrupted and resumable).
+        unmirrored: Outbox items that the mirror has yet to show.
+    """
+
+    submission: Submission
+    summary: Summary
+    tables: Sequence[Table]
+    exit_code: int
+    unmirrored: int = 0
+
+
+def run(
+    session: Session,
+    lease: Lease,
+    submission: Submission,
+    study: Study,
+    *,
+    wanted: frozenset[TrialKey],
+    running: Running,
+    view: View,
+) -> Finish:
+    """Runs the wanted trials of a recorded plan that have no result.
+
+    Args:
+        session: The store.
+        lease: The right to drive the study.
+        submission: As recorded.
+        study: As recorded.
+        wanted: Trials that this submission asked for.
+        running: Where trials run.
+        view: Where progress is shown.
+    """
+    from orchestrator.store.checkpoints import DirectoryCheckpoints
+    from orchestrator.store.results import ParquetResults
+
+    registry, settings = session.registry, session.settings
+    trials = registry.trials(study.name)
+    gathers = frozenset(key for key, trial in trials.items() if trial.gathers)
+    assignments = registry.assignments(study.name)
+    states = {key: status.state for key, status in registry.statuses(list(trials)).items()}
+    checkpoints = DirectoryCheckpoints(session.layout.root)
+    results = ParquetResults(session.layout.root)
+    mirror = build_mirror(session)
+    code = code_of(resolve(study.workload, modules=settings.workload_modules))
+
+    def shown(progress: Progress) -> None:
+        view.progress(progress)
+        if progress.committed and view.wants_tables():
+            view.tables(tables_or_nothing(session, study))
+
+    drive = Drive(
+        registry=registry,
+        results=results,
+        checkpoints=checkpoints,
+        clock=SystemClock(),
+        lease=lease,
+        trials=trials,
+        schedule=Schedule(trials, states, wanted=wanted),
+        study=study.name,
+        cells=_cells(assignments, wanted),
+        data=session.data,
+        checkpoint_interval_s=settings.checkpoint_interval_s,
+        # Trainings that other studies share show there too.
+        mirror=items_by_outcome(registry.assigned(list(trials)), gathers=gathers),
+        stamp={"code": code.digest, "commit": code.commit, "submission": submission.id},
+        on_progress=shown,
+    )
+    anything = any(not states.get(key, State.PENDING).final for key in wanted)
+    signals = StopSignals(lambda number: drive.stop())
+    if mirror and anything:
+        registry.commit(lease, mirror=opening_items(submission))
+    if mirror and (anything or registry.outbox(limit=1)):
+        mirror.start()
+    try:
+        with signals:
+            executor = build_executor(
+                running.executor or settings.executor,
+                session=session,
+                checkpoints=checkpoints,
+                max_concurrent=running.max_concurrent or settings.max_concurrent,
+            )
+            summary = drive.run(executor, after_start=signals.install)
+        if mirror and anything:
+            registry.commit(lease, mirror=closing_items(submission, assignments, gathers=gathers))
+        unmirrored = mirror.drain(settings.mirror_wait_s) if mirror else 0
+    finally:
+        if mirror:
+            mirror.stop()
+    return Finish(
+        submission=submission,
+        summary=summary,
+        tables=build_tables(session, study),
+        exit_code=_exit_code(summary, signals.number),
+        unmirrored=unmirrored,
+    )
+
+
+def build_mirror(session: Session) -> Mirror | None:
+    """Returns the mirror into MLflow, not yet started, or None when it is off."""
+    from orchestrator.registry import open_registry
+    from orchestrator.store.results import ParquetResults
+    from orchestrator.tracking.mlflow import MlflowTracker
+
+    uri = session.mlflow_uri
+    if uri is None:
+        return None
+    layout = session.layout
+    artifacts = None if session.settings.mlflow_uri else str(layout.mlartifacts)
+
+    def texts(name: str) -> Mapping[str, str]:
+        # The mirror's thread builds the tables over a connection of its own.
+        registry = open_registry(registry_url(session.settings))
+        try:
+            own = Session(settings=session.settings, layout=layout, registry=registry)
+            tables = tables_or_nothing(own, study_of(own, name))
+        finally:
+            registry.close()
+        return {
+            f"tables/{table.name}.{ending}": render_all([table], form)
+            for table in tables
+            for ending, form in TABLE_FILES.items()
+        }
+
+    return Mirror(
+        registry=lambda: open_registry(registry_url(session.settings)),
+        results=ParquetResults(layout.root),
+        tracker=lambda: MlflowTracker(uri, artifacts),
+        lock=layout.root / "mirror.lock",
+        texts=texts,
+    )
+
+
+def _cells(
+    assignments: Sequence[Assignment], wanted: frozenset[TrialKey]
+) -> Mapping[str, Sequence[TrialKey]]:
+    found: dict[str, list[TrialKey]] = defaultdict(list)
+    for assignment in assignments:
+        if assignment.trial in wanted:
+            found[assignment.cell].append(assignment.trial)
+    return found
+
+
+def _exit_code(summary: Summary, number: int | None) -> int:
+    if summary.interrupted:
+        return 143 if number == signal.SIGTERM else 130
+    return 1 if summary.counts.get(State.FAILED) or summary.halted else 0

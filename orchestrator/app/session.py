@@ -1,0 +1,120 @@
+"""The composition root: settings to adapters."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import NotFoundError
+from orchestrator.model.run import Owner
+from orchestrator.ports import Registry
+from orchestrator.settings import Settings
+from orchestrator.store.layout import Layout
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def time(self) -> float:
+        """Returns seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Returns seconds that never go back."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An open store.
+
+    Attributes:
+        settings: As loaded.
+        layout: Where files are.
+        registry: The truth about states.
+    """
+
+    settings: Settings
+    layout: Layout
+    registry: Registry
+
+    @property
+    def data(self) -> str:
+        """Directory of the data sets, absolute."""
+        return str(self.settings.data_dir.absolute())
+
+    @property
+    def mlflow_uri(self) -> str | None:
+        """The tracking URI of the mirror, None when it is off."""
+        if self.settings.mlflow_uri == "off":
+            return None
+        return self.settings.mlflow_uri or f"sqlite:///{self.layout.mlflow_db}"
+
+
+def store_exists(settings: Settings) -> bool:
+    """Returns whether something was ever written to the configured store."""
+    return settings.registry_url is not None or Layout(settings.store.absolute()).registry_db.is_file()
+
+
+@contextmanager
+def open_session(settings: Settings, *, create: bool = False) -> Iterator[Session]:
+    """Opens the configured store, and closes it.
+
+    Args:
+        settings: As loaded.
+        create: Whether to make the store when there is none.
+
+    Raises:
+        NotFoundError: There is no store and `create` is False.
+        TargetError: The store or the database cannot be used.
+    """
+    from orchestrator.registry import open_registry
+
+    layout = Layout(settings.store.absolute())
+    if not create and not store_exists(settings):
+        raise NotFoundError(
+            f"no store at {layout.root}: nothing has been submitted there; "
+            "`orch submit STUDY` makes it, --store DIR or ORCH_STORE names another"
+        )
+    if create:
+        layout.create()
+    registry = open_registry(registry_url(settings))
+    try:
+        yield Session(settings=settings, layout=layout, registry=registry)
+    finally:
+        registry.close()
+
+
+def registry_url(settings: Settings) -> str:
+    """Returns the registry's database URL."""
+    return settings.registry_url or f"sqlite:///{Layout(settings.store.absolute()).registry_db}"
+
+
+def new_owner() -> Owner:
+    """Returns the identity of this process as a driver."""
+    return Owner(driver=uuid.uuid4().hex[:12], host=socket.gethostname(), pid=os.getpid())
+
+
+def is_gone(owner: Owner) -> bool:
+    """Returns whether a driver is known to be dead: on this host, and its process is no more."""
+    if owner.host != socket.gethostname():
+        return False
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def study_file(text: str) -> Path | None:
+    """Returns a path when `text` names a file rather than a recorded study."""
+    path = Path(text)
+    return path if path.suffix in (".yaml", ".yml") or path.exists() else None

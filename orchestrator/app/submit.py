@@ -1,0 +1,138 @@
+"""`orch submit` and `orch resume`: record a plan, drive it, mirror it, and build its tables."""
+
+from __future__ import annotations
+
+import getpass
+
+from orchestrator.app.inspect import selected
+from orchestrator.app.planning import Planned, Request, from_other_code, plan_study
+from orchestrator.app.results import recorded, study_of
+from orchestrator.app.run import Finish, Running, run
+from orchestrator.app.session import Session, SystemClock, is_gone, new_owner, open_session
+from orchestrator.app.view import View
+from orchestrator.errors import HeldError
+from orchestrator.model.plan import State
+from orchestrator.model.run import Lease, Owner, Submission
+from orchestrator.settings import Settings
+
+
+def submit(request: Request, running: Running, settings: Settings, view: View) -> Finish:
+    """Trains and evaluates what a study file asks for and the store does not have.
+
+    Args:
+        request: The study file and its patches.
+        running: Where trials run.
+        settings: As loaded.
+        view: Where progress is shown.
+
+    Raises:
+        StudyError: The file is invalid; nothing was written or started.
+        HeldError: Another driver holds the study; nothing was written or started.
+    """
+    # First without a store: an invalid file leaves no trace.
+    planned = plan_study(request, settings)
+    with open_session(settings, create=True) as session:
+        owner = new_owner()
+        lease = acquire(session, planned.study.name, owner)
+        try:
+            planned = plan_study(request, settings, session.registry)
+            stale = from_other_code(planned) if planned.study.code == "rerun" else frozenset()
+            to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result or key in stale]
+            view.planned(planned.plan, len(to_run))
+            submission = _submission(planned, request, running)
+            previous = session.registry.submissions(planned.study.name)
+            if to_run or not previous or _differs(previous[-1], submission):
+                submission = session.registry.record(submission, planned.plan, rerun=stale)
+            else:
+                submission = previous[-1]
+            return run(
+                session, lease, submission, planned.study, wanted=planned.wanted, running=running, view=view
+            )
+        finally:
+            session.registry.release(lease)
+
+
+def resume(
+    name: str,
+    running: Running,
+    settings: Settings,
+    view: View,
+    *,
+    failed: bool = False,
+    include_cancelled: bool = False,
+) -> Finish:
+    """Runs what is left of a study's recorded plan.
+
+    Args:
+        name: The study, as recorded, or its file (of which only the name is read).
+        running: Overrides of where trials run.
+        settings: As loaded.
+        view: Where progress is shown.
+        failed: Try failed trials again.
+        include_cancelled: Run cancelled trials after all.
+
+    Raises:
+        NotFoundError: The store has no such study.
+        HeldError: Another driver holds it.
+    """
+    with open_session(settings) as session:
+        submission = recorded(session, study_of(session, name).name)
+        study = study_of(session, submission.study)
+        lease = acquire(session, study.name, new_owner())
+        try:
+            wanted = selected(session, study.name, submission.cells)
+            again = {State.FAILED} if failed else set()
+            again |= {State.CANCELLED} if include_cancelled else set()
+            if again:
+                session.registry.requeue(wanted, again)
+            return run(session, lease, submission, study, wanted=wanted, running=running, view=view)
+        finally:
+            session.registry.release(lease)
+
+
+def acquire(session: Session, study: str, owner: Owner) -> Lease:
+    """Takes the right to drive a study, also from a driver of this host that is known to be dead.
+
+    Raises:
+        HeldError: A live driver has it.
+    """
+    duration_s = session.settings.lease_s
+    try:
+        return session.registry.acquire(study, owner, duration_s)
+    except HeldError:
+        holder = session.registry.driver(study)
+        if holder is None or not is_gone(holder):
+            raise
+        session.registry.expire(study, holder)
+        return session.registry.acquire(study, owner, duration_s)
+
+
+def _submission(planned: Planned, request: Request, running: Running) -> Submission:
+    return Submission(
+        id="",
+        study=planned.study.name,
+        document=planned.study.document,
+        file=str(request.file),
+        patches=planned.study.patches,
+        seeds=request.seeds,
+        cells=request.cells,
+        code=planned.code.digest,
+        commit=planned.code.commit,
+        dirty=planned.code.dirty,
+        created_at=SystemClock().time(),
+        arguments={
+            "executor": running.executor,
+            "max_concurrent": running.max_concurrent,
+            "user": getpass.getuser(),
+        },
+    )
+
+
+def _differs(before: Submission, now: Submission) -> bool:
+    """Returns whether two submissions ask for different things."""
+    return (before.document, dict(before.patches), before.seeds, before.cells) != (
+        now.document,
+        dict(now.patches),
+        now.seeds,
+        now.cells,
+    )

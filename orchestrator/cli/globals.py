@@ -1,0 +1,110 @@
+"""Global flags: they may stand anywhere on the command line, before or after the verb."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.settings import Settings
+
+SCHEMA_VERSION = 1
+SWITCHES = {
+    "--json": "json",
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "-v": "verbose",
+    "--verbose": "verbose",
+    "--no-color": "no_color",
+    "--no-input": "no_input",
+    "-y": "yes",
+    "--yes": "yes",
+    "--debug": "debug",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Globals:
+    """The global flags of this call.
+
+    Attributes:
+        json: Standard output holds JSON only.
+        quiet: Progress and summaries are left out.
+        verbose: More detail.
+        no_color: No colours (NO_COLOR does the same).
+        no_input: Never ask.
+        yes: Answer every question with yes.
+        debug: Show tracebacks.
+        store: Directory of the store.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    no_input: bool = False
+    yes: bool = False
+    debug: bool = False
+    store: str | None = None
+
+    def settings(self, **flags: Any) -> Settings:
+        """Returns the settings in force with this call's flags."""
+        from orchestrator.settings import load_settings
+
+        return load_settings({"store": self.store, **flags})
+
+    def out(self) -> Console:
+        """Returns the console of standard output."""
+        from orchestrator.console.text import make_console
+
+        return make_console(no_color=self.no_color)
+
+    def err(self) -> Console:
+        """Returns the console of standard error."""
+        from orchestrator.console.text import make_console
+
+        return make_console(stderr=True, no_color=self.no_color)
+
+    def emit(self, kind: str, **content: Any) -> None:
+        """Prints one JSON document on standard output."""
+        document = {"schema_version": SCHEMA_VERSION, "kind": kind, **content}
+        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, default=str) + "\n")
+
+
+# The flags of the call under way: set once by `hoist`, read by the verbs.
+current = Globals()
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """Takes the global flags out of a command line wherever they stand; returns the rest.
+
+    Raises:
+        UsageError: `--store` without a directory.
+    """
+    found = Globals()
+    rest: list[str] = []
+    iterator = iter(arguments)
+    for argument in iterator:
+        if argument == "--":
+            rest += [argument, *iterator]
+        elif argument in SWITCHES:
+            setattr(found, SWITCHES[argument], True)
+        elif argument == "--store":
+            value = next(iterator, None)
+            if value is None:
+                raise UsageError("--store wants a directory")
+            found.store = value
+        elif argument.startswith("--store="):
+            found.store = argument.removeprefix("--store=")
+        else:
+            rest.append(argument)
+    for name in Globals.__slots__:
+        setattr(current, name, getattr(found, name))
+    return rest

@@ -1,0 +1,140 @@
+"""Verbs that run things: submit, resume, cancel."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.globals import current
+from orchestrator.cli.options import (
+    Cells,
+    ExecutorName,
+    MaxConcurrent,
+    MaxTrials,
+    Patches,
+    Seeds,
+    StudyFile,
+    StudyName,
+    request,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.app.run import Finish
+    from orchestrator.console.live import LiveView
+
+MAX_TRIALS = 100_000
+
+
+def submit(
+    study: StudyFile,
+    set_: Patches = None,
+    seeds: Seeds = None,
+    cells: Cells = None,
+    executor: ExecutorName = None,
+    max_concurrent: MaxConcurrent = None,
+    max_trials: MaxTrials = MAX_TRIALS,
+) -> None:
+    """Train and evaluate what a study asks for and the store does not have, then print its tables."""
+    from orchestrator.app.run import Running
+    from orchestrator.app.submit import submit as run
+
+    settings = current.settings(executor=executor, max_concurrent=max_concurrent)
+    with _view() as view:
+        finish = run(
+            request(study, set_, seeds, cells, max_trials),
+            Running(executor=settings.executor, max_concurrent=settings.max_concurrent),
+            settings,
+            view,
+        )
+    _tell(finish)
+
+
+def resume(
+    study: StudyName,
+    failed: Annotated[bool, typer.Option("--failed", help="Try failed trials again.")] = False,
+    include_cancelled: Annotated[
+        bool, typer.Option("--include-cancelled", help="Run cancelled trials too.")
+    ] = False,
+    executor: ExecutorName = None,
+    max_concurrent: MaxConcurrent = None,
+) -> None:
+    """Run what is left of a study's recorded plan; finished trials are never run again."""
+    from orchestrator.app.run import Running
+    from orchestrator.app.submit import resume as run
+
+    settings = current.settings(executor=executor, max_concurrent=max_concurrent)
+    with _view() as view:
+        finish = run(
+            study,
+            Running(executor=settings.executor, max_concurrent=settings.max_concurrent),
+            settings,
+            view,
+            failed=failed,
+            include_cancelled=include_cancelled,
+        )
+    _tell(finish)
+
+
+def cancel(
+    study: StudyName,
+    cells: Cells = None,
+    trial: Annotated[str, typer.Option("--trial", help="One trial, by the beginning of its key.")] = "",
+) -> None:
+    """Cancel a study, some of its cells or one trial; what is finished is kept."""
+    from orchestrator.app.inspect import cancel as ask
+    from orchestrator.app.session import open_session
+
+    with open_session(current.settings()) as session:
+        number = ask(session, study, tuple(cells or ()), trial)
+    if current.json:
+        current.emit("cancel", study=study, cancelled=number)
+    else:
+        print(f"{number} trials cancelled; `orch resume {study} --include-cancelled` runs them after all")
+
+
+def _view() -> LiveView:
+    from orchestrator.console.live import LiveView
+
+    # With --json standard output holds the document alone: progress goes to standard error.
+    return LiveView(current.err() if current.json else current.out(), quiet=current.quiet)
+
+
+def _tell(finish: Finish) -> None:
+    """Prints how a submission ended: tables, failures, what to do next."""
+    from orchestrator.app.results import render_all
+    from orchestrator.cli.shapes import finish_shape
+    from orchestrator.console.tables import print_tables
+    from orchestrator.console.text import safe
+    from orchestrator.model.plan import State
+
+    summary = finish.summary
+    if current.json:
+        tables = [json.loads(render_all([table], "json")) for table in finish.tables]
+        current.emit("submit", **finish_shape(finish, tables))
+        raise typer.Exit(finish.exit_code)
+    out = current.out()
+    out.print()
+    print_tables(out, finish.tables)
+    done = f"{summary.trained} trained, {summary.evaluated} evaluated"
+    troubled = [
+        f"{summary.counts[state]} {state.value}"
+        for state in (State.DIVERGED, State.FAILED, State.BLOCKED, State.CANCELLED)
+        if summary.counts.get(state)
+    ]
+    out.print(safe(", ".join([f"{finish.submission.id}: {done}", *troubled])), soft_wrap=True)
+    for key, message in list(summary.failures.items())[:10]:
+        out.print(safe(f"failed: {key[:12]} {message}  (orch show {key[:12]})"), style="red", soft_wrap=True)
+    if finish.unmirrored:
+        out.print(
+            safe(f"note: MLflow has yet to show {finish.unmirrored} items; the next submit goes on with them")
+        )
+    if summary.halted:
+        out.print(safe(f"stopped: {summary.halted}"), style="red", soft_wrap=True)
+    if summary.interrupted or summary.halted:
+        out.print(safe(f"interrupted; go on with: orch resume {finish.submission.study}"), style="yellow")
+    raise typer.Exit(finish.exit_code)
+
+
+VERBS = (submit, resume, cancel)

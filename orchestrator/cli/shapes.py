@@ -1,0 +1,164 @@
+"""The documented JSON shapes of `--json` (docs/json.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, TrialStatus
+
+if TYPE_CHECKING:
+    from orchestrator.app.inspect import Status, TrialReport
+    from orchestrator.app.run import Finish
+
+
+def counts_shape(counts: Mapping[State, int]) -> dict[str, int]:
+    """Returns every state's count, zeros included."""
+    return {state.value: counts.get(state, 0) for state in State}
+
+
+def plan_shape(plan: Plan, wanted: Collection[TrialKey]) -> dict[str, Any]:
+    """Returns a plan: counts, cells with their trials, notes."""
+    trials = [plan.trials[key] for key in plan.trials if key in wanted]
+    cells: dict[str, list[TrialKey]] = {}
+    gathers = 0
+    for assignment in plan.assignments:
+        if assignment.evaluation == "test":
+            cells.setdefault(assignment.cell, []).append(assignment.trial)
+        gathers += plan.trials[assignment.trial].gathers
+    return {
+        "study": plan.study,
+        "counts": {
+            "cells": len(plan.cells),
+            "trials": len(trials),
+            "trainings": sum(trial.stage == "train" for trial in trials),
+            "evaluations": sum(trial.stage == "evaluate" for trial in trials),
+            "observations": len(plan.assignments),
+            "cached": sum(plan.state(trial.key).has_result for trial in trials),
+            "to_run": sum(not plan.state(trial.key).has_result for trial in trials),
+        },
+        # One MLflow run each, by its tag orch.kind.
+        "runs": {
+            "training": sum(len(keys) for keys in cells.values()),
+            "gather": gathers,
+            "cell": len(plan.cells),
+        },
+        "dimensions": [{"name": each.name, "labels": list(each.labels)} for each in plan.dimensions],
+        "cells": [
+            {
+                "cell": cell.name,
+                "labels": dict(cell.labels),
+                "config": dict(cell.config),
+                "trials": [
+                    {"trial": key, "seed": plan.trials[key].seed, "state": plan.state(key).value}
+                    for key in cells.get(cell.name, ())
+                ],
+            }
+            for cell in plan.cells
+        ],
+        "notes": list(plan.notes),
+    }
+
+
+def status_shape(status: Status) -> dict[str, Any]:
+    """Returns a study's status."""
+    return {
+        "study": status.submission.study,
+        "submission": status.submission.id,
+        "status": status.status,
+        "trainings": counts_shape(status.trainings),
+        "evaluations": counts_shape(status.evaluations),
+        "failures": [trial_shape(trial, found) for trial, found in status.failures],
+        "driver": {"host": status.driver.host, "pid": status.driver.pid} if status.driver else None,
+    }
+
+
+def trial_shape(trial: Trial, status: TrialStatus) -> dict[str, Any]:
+    """Returns a trial and its state."""
+    return {
+        "trial": trial.key,
+        "label": trial.label,
+        "stage": trial.stage,
+        "state": status.state.value,
+        "cause": status.cause,
+        "message": status.message,
+        "attempts": status.attempts,
+    }
+
+
+def observation_shape(assignment: Assignment, status: TrialStatus) -> dict[str, Any]:
+    """Returns a planned observation and its trial's state."""
+    return {
+        "cell": assignment.cell,
+        "evaluation": assignment.evaluation,
+        "labels": dict(assignment.labels),
+        "seed": assignment.seed,
+        "draw": assignment.draw,
+        "trial": assignment.trial,
+        "state": status.state.value,
+        "cause": status.cause,
+        "message": status.message,
+    }
+
+
+def report_shape(report: TrialReport) -> dict[str, Any]:
+    """Returns everything recorded about a trial."""
+    trial = report.trial
+    return {
+        **trial_shape(trial, report.status),
+        "config": dict(trial.config),
+        "family": trial.family,
+        "parameters": dict(trial.parameters),
+        "seed": trial.seed,
+        "draw": trial.draw,
+        "parents": list(trial.parents),
+        "code": report.status.code,
+        "commit": report.status.commit,
+        "checkpoint": report.checkpoint.path if report.checkpoint else None,
+        "log": str(report.log),
+        "attempts": [
+            {
+                "epoch": attempt.epoch,
+                "outcome": attempt.outcome,
+                "message": attempt.message,
+                "traceback": attempt.traceback,
+                "started_at": attempt.started_at,
+                "ended_at": attempt.ended_at,
+                "worker": dict(attempt.worker),
+                "provenance": dict(attempt.provenance),
+            }
+            for attempt in report.attempts
+        ],
+        "assignments": [
+            {"study": each.study, "cell": each.cell, "evaluation": each.evaluation, "seed": each.seed}
+            for each in report.assignments
+        ],
+        "rows": [
+            {
+                "evaluation": row.evaluation,
+                "coords": dict(row.coords),
+                "step": row.step,
+                "metric": row.metric,
+                # JSON has no NaN: a value that is not finite is given as text
+                "value": row.value if row.value - row.value == 0 else repr(row.value),
+            }
+            for row in report.rows
+        ],
+    }
+
+
+def finish_shape(finish: Finish, tables: list[Any]) -> dict[str, Any]:
+    """Returns how a submission ended, with its tables."""
+    summary = finish.summary
+    return {
+        "study": finish.submission.study,
+        "submission": finish.submission.id,
+        "trained": summary.trained,
+        "evaluated": summary.evaluated,
+        "counts": counts_shape(summary.counts),
+        "failures": [{"trial": key, "message": message} for key, message in summary.failures.items()],
+        "interrupted": summary.interrupted,
+        "exit_code": finish.exit_code,
+        "unmirrored": finish.unmirrored,
+        "tables": tables,
+    }

@@ -1,0 +1,74 @@
+"""Verbs about the installation and the networks: model, config, doctor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.globals import current
+from orchestrator.cli.options import Patches
+
+
+def model(
+    name: Annotated[str, typer.Argument(help="Kind of the network (network.name).")],
+    set_: Patches = None,
+    workload: Annotated[str, typer.Option("--workload", help="Whose network.")] = "classification",
+    data: Annotated[
+        str, typer.Option("--data", help="Data set that gives classes and input size.")
+    ] = "cifar10",
+) -> None:
+    """Describe a network: parameters, longest path, FLOPs, paths. Nothing is trained or downloaded."""
+    from orchestrator.app.model import describe
+    from orchestrator.console.tables import listing
+    from orchestrator.study.load import parse_patch
+
+    described = describe(
+        name, dict(parse_patch(text) for text in set_ or ()), current.settings(), workload=workload, data=data
+    )
+    if current.json:
+        current.emit("model", **described)
+        return
+    network = described.pop("network")
+    rows = [*described.items(), *((f"network.{key}", value) for key, value in network.items())]
+    current.out().print(
+        listing(["", name], [(key, f"{value:,}" if isinstance(value, int) else value) for key, value in rows])
+    )
+
+
+def config() -> None:
+    """Show every setting, its value and which source gave it."""
+    from orchestrator.console.tables import listing
+    from orchestrator.settings import origins
+
+    settings = current.settings()
+    sources = origins({"store": current.store})
+    values = settings.model_dump(mode="json")
+    if current.json:
+        current.emit(
+            "config", settings={name: {"value": values[name], "origin": sources[name]} for name in values}
+        )
+        return
+    rows = [
+        (name, values[name], sources[name], type(settings).model_fields[name].description) for name in values
+    ]
+    current.out().print(listing(["setting", "value", "origin", "meaning"], rows))
+
+
+def doctor() -> None:
+    """Check this installation: versions, processors, disk, store. Exit 1 when something is wrong."""
+    from orchestrator.app.doctor import examine
+    from orchestrator.console.tables import listing
+
+    checks = examine(current.settings())
+    if current.json:
+        current.emit(
+            "doctor", checks=[{"name": each.name, "ok": each.ok, "text": each.text} for each in checks]
+        )
+    else:
+        rows = [(each.name, "ok" if each.ok else "PROBLEM", each.text) for each in checks]
+        current.out().print(listing(["check", "", "found"], rows))
+    raise typer.Exit(0 if all(each.ok for each in checks) else 1)
+
+
+VERBS = (model, config, doctor)
