@@ -1,0 +1,232 @@
+"""One attempt at one trial inside a worker, and the events that tell of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.execution.history import History
+from orchestrator.model.plan import Resources, State, TrialKey
+from orchestrator.model.result import ResultRow
+from orchestrator.model.run import (
+    Cause,
+    CheckpointRef,
+    Claim,
+    Failed,
+    Failure,
+    Finished,
+    Reported,
+    Started,
+)
+from orchestrator.ports import CheckpointStore
+from workloads.api import Placement, Report, Spec
+
+REPORT_EVERY_S = 0.2  # of one trial: the live view needs no more, and a fast workload would drown it
+# Checkpoints of a later attempt must sort after, and never clash with, those of an earlier one, of which some
+# may lie on the disk unrecorded.
+SERIALS_PER_EPOCH = 1_000_000
+
+
+def resolve_by_name(name: str, *, modules: Collection[str] = ()) -> Spec:
+    """Returns the Spec that a study's `workload:` names."""
+    from orchestrator.study.workload import resolve
+
+    return resolve(name, modules=tuple(modules))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker needs besides its bundles; picklable.
+
+    Attributes:
+        checkpoints: Where checkpoints are.
+        modules: Packages that `workload: package.module:SPEC` may name.
+        logs: Directory of the trials' log files ("<store>/logs"), or "" for none.
+        resolve: From a study's `workload:` (and `modules`) to its Spec.
+    """
+
+    checkpoints: CheckpointStore
+    modules: tuple[str, ...] = ()
+    logs: str = ""
+    resolve: Callable[..., Spec] = resolve_by_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What the driver wants of running trials.
+
+    Attributes:
+        stopping: They are to save a checkpoint and end as INTERRUPTED.
+        cancelled: These are to end as CANCELLED.
+    """
+
+    stopping: bool = False
+    cancelled: Collection[TrialKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a bundle runs.
+
+    Attributes:
+        placement: Threads and devices.
+        lane: Name of the worker, for people.
+        accelerators: The machine's own ids of the devices, where known.
+    """
+
+    placement: Placement
+    lane: str = ""
+    accelerators: tuple[str, ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """Returns host, process, lane, threads and devices."""
+        found: dict[str, Any] = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "lane": self.lane,
+            "threads": self.placement.threads,
+            "devices": list(self.placement.devices),
+        }
+        if self.accelerators:
+            found["accelerators"] = list(self.accelerators)
+        return found
+
+    def provenance(self) -> dict[str, Any]:
+        """Returns the identity and the versions that numbers may depend on."""
+        return {**self.identity(), "python": platform.python_version(), **_versions()}
+
+
+def placement_of(resources: Resources) -> Placement:
+    """Returns how a computation of a resource class is placed: one thread a CPU, whole or shared devices."""
+    threads = max(1, min(int(resources.cpu), os.cpu_count() or 1))
+    if not resources.gpu:
+        return Placement(threads=threads)
+    count = max(1, round(resources.gpu))
+    return Placement(
+        threads=threads,
+        devices=tuple(f"cuda:{number}" for number in range(count)),
+        memory_fraction=resources.gpu if resources.gpu < 1 else None,
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Returns versions of the libraries that the workload has loaded, without loading any."""
+    found = {}
+    for name in ("torch", "numpy"):
+        module = sys.modules.get(name)
+        version = getattr(module, "__version__", None)
+        if version is not None:
+            found[name] = str(version)
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class Effort:
+    """One attempt at one trial: its history, its clock, and whether it is over.
+
+    Attributes:
+        claim: The leased trial.
+        site: Where it runs.
+        history: What it has reported, earlier attempts that it continues included.
+        notes: For the provenance ("started from 0 because ...").
+        extra: Rows besides the history's (the network's description).
+        resume: Directory of the verified checkpoint that it continues from.
+        over: Whether Finished or Failed was told.
+        clock: Seconds that never go back.
+    """
+
+    claim: Claim
+    site: Site
+    clock: Callable[[], float] = time.monotonic
+    history: History = field(default_factory=History)
+    notes: dict[str, Any] = field(default_factory=dict)
+    extra: tuple[ResultRow, ...] = ()
+    resume: Path | None = None
+    over: bool = False
+    begun: bool = False
+    _began: float = 0.0
+    _saved: float = 0.0
+    _told: float = float("-inf")
+    _count: int = 0
+
+    @property
+    def key(self) -> TrialKey:
+        """The trial's key."""
+        return self.claim.trial.key
+
+    def start(self) -> Started:
+        """Returns the event of a beginning and sets the clocks."""
+        self.begun = True
+        self._began = self._saved = self.clock()
+        return Started(trial=self.key, epoch=self.claim.epoch, worker=self.site.identity())
+
+    def tell(self, report: Report, metrics: Mapping[str, float]) -> list[Reported]:
+        """Returns the event of progress, or nothing when one was told a moment ago."""
+        now = self.clock()
+        if now - self._told < REPORT_EVERY_S:
+            return []
+        self._told = now
+        return [
+            Reported(
+                trial=self.key,
+                epoch=self.claim.epoch,
+                step=int(report.step),
+                progress=None if report.progress is None else float(report.progress),
+                metrics=dict(metrics),
+            )
+        ]
+
+    def due(self, interval_s: float) -> bool:
+        """Returns whether the last checkpoint is old enough for another."""
+        return self.clock() - self._saved >= interval_s
+
+    def save(self, report: Report, store: CheckpointStore) -> CheckpointRef:
+        """Writes a checkpoint: the workload's files and the history so far."""
+        writer = report.save
+        assert writer is not None
+
+        def write(directory: Path) -> None:
+            writer(directory)
+            self.history.write(directory)
+
+        self._count += 1
+        earlier = self.claim.resume.serial if self.claim.resume else 0
+        serial = max(self.claim.epoch * SERIALS_PER_EPOCH, earlier) + self._count
+        saved = store.save(self.key, serial=serial, step=int(report.step), write=write)
+        self._saved = self.clock()
+        return saved
+
+    def finish(self, state: State, checkpoint: CheckpointRef | None = None) -> Finished:
+        """Returns the event of a result."""
+        self.over = True
+        return Finished(
+            trial=self.key,
+            epoch=self.claim.epoch,
+            state=state,
+            rows=(*self.history.rows(self.claim.trial, state.value), *self._extra(state.value)),
+            checkpoint=checkpoint,
+            duration_s=self._duration(),
+            provenance={**self.site.provenance(), **self.notes},
+        )
+
+    def fail(self, failure: Failure) -> Failed:
+        """Returns the event of an end without a result."""
+        self.over = True
+        return Failed(trial=self.key, epoch=self.claim.epoch, failure=failure, duration_s=self._duration())
+
+    def end(self, cause: Cause, message: str) -> Failed:
+        """Returns the event of an end that no exception caused."""
+        return self.fail(Failure(cause=cause, message=message))
+
+    def _duration(self) -> float:
+        return self.clock() - self._began if self.begun else 0.0
+
+    def _extra(self, outcome: str) -> list[ResultRow]:
+        return [replace(row, outcome=outcome) for row in self.extra]

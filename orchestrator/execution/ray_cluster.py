@@ -1,0 +1,255 @@
+"""A Ray cluster to run on: a local one that is ours and ends with the run, or one that stands already."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import TargetError
+from orchestrator.model.plan import Resources
+
+# Before ray is imported: some are read at import. Given values win.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # else one lane is started after the other
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+}
+LOCAL_SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray on the loopback address that is asked for
+}
+PREFIX = "orch-ray-"
+OBJECT_STORE_BYTES = 128 * 1024**2  # no results or checkpoints go through it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster that this process is connected to.
+
+    Attributes:
+        directory: For Tune's own files; removed at the end.
+        nodes: What each node has in all.
+    """
+
+    directory: Path
+    nodes: tuple[Resources, ...]
+
+
+@contextlib.contextmanager
+def connected(
+    address: str | None = None, *, cpus: int | None = None, gpus: int | None = None, dashboard: bool = False
+) -> Iterator[Cluster]:
+    """Yields a cluster: the one this process is connected to already, the one named, or a local one.
+
+    A local one listens on loopback only, asks for a token that only this user can read, and is gone with
+    its files when the context ends.
+
+    Args:
+        address: Of a cluster to join; None starts a local one.
+        cpus: CPUs of the local one, None for this machine's.
+        gpus: GPUs of the local one, None for this machine's.
+        dashboard: Whether the local one serves Ray's dashboard.
+
+    Raises:
+        TargetError: The cluster cannot be reached or started.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    with contextlib.ExitStack() as stack:
+        if ray.is_initialized():
+            directory = stack.enter_context(_private_directory())
+        elif address is not None:
+            directory = stack.enter_context(_private_directory())
+            stack.enter_context(_joined(address))
+        else:
+            directory = stack.enter_context(_private_directory())
+            stack.enter_context(_local(directory, cpus, gpus, dashboard))
+        yield Cluster(directory=directory, nodes=_nodes())
+
+
+@contextlib.contextmanager
+def _joined(address: str) -> Iterator[None]:
+    import ray
+
+    environment = {"env_vars": {"PYTHONPATH": _import_path()}}
+    with _ray_failures(f"the Ray cluster at {address} cannot be joined"), _kept_signals():
+        ray.init(address=address, runtime_env=environment, **_quiet())
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool) -> Iterator[None]:
+    import ray
+
+    for name, value in LOCAL_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_token(directory))
+        with (
+            _ray_failures("a local Ray cluster cannot be started"),
+            _kept_signals(),
+            _environment("PYTHONPATH", _import_path()),
+            _umask(0o077),
+        ):
+            ray.init(
+                address="local",  # whatever RAY_ADDRESS says
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(directory),
+                **_quiet(),
+            )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _quiet() -> dict[str, Any]:
+    return {"log_to_driver": False, "configure_logging": False, "ignore_reinit_error": False}
+
+
+def _nodes() -> tuple[Resources, ...]:
+    import ray
+
+    return tuple(
+        Resources(
+            cpu=node["Resources"].get("CPU", 0.0),
+            gpu=node["Resources"].get("GPU", 0.0),
+            memory_gb=node["Resources"].get("memory", 0.0) / 1024**3,
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    )
+
+
+@contextlib.contextmanager
+def _token(directory: Path) -> Iterator[None]:
+    """Makes a token of our own, readable by this user only, unless the user has set one."""
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        yield
+        return
+    path = directory / "token"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    with _environment("RAY_AUTH_TOKEN_PATH", str(path)):
+        _read_token_again()
+        yield
+    _read_token_again()
+
+
+def _read_token_again() -> None:
+    """Makes Ray forget the mode and the token that it has read once in this process."""
+    import ray
+
+    ray._raylet.Config.initialize("")
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextlib.contextmanager
+def _private_directory() -> Iterator[Path]:
+    """Yields a short-named directory of this user and process; Ray's sockets are in it."""
+    sweep()
+    path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_root()))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Removes the directories of runs that were killed."""
+    for path in _root().glob(f"{PREFIX}*"):
+        pid = path.name.removeprefix(PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and path.stat().st_uid == os.getuid() and not _alive(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _root() -> Path:
+    # Paths of sockets may have 107 characters, and Ray's use 80: TMPDIR is often too long.
+    return Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _import_path() -> str:
+    """Returns where workers look for modules: where this process does, the working directory included."""
+    entries = [str(Path(entry or ".").resolve()) for entry in ["", *sys.path]]
+    return os.pathsep.join(dict.fromkeys(entries))
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def _kept_signals() -> Iterator[None]:
+    """Puts the program's handler of SIGTERM back: `ray.init` sets its own, which exits at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _ray_failures(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        raise TargetError(f"{what}: {error}") from error

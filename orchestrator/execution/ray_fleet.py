@@ -1,0 +1,245 @@
+"""Which lanes there should be, and what each works on: bookkeeping without Ray.
+
+A lane ends when its class has no more work. Classes that do not fit on the cluster together follow each
+other: an idle lane gives way to a class that has bundles ready and finds no room.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.errors import TargetError
+from orchestrator.execution.ray_messages import Joined, Lost, Message, Order, Told
+from orchestrator.model.plan import Resources, TrialKey
+from orchestrator.model.run import Bundle, Cause, Event, Failed, Failure, Finished
+from orchestrator.ports import Work
+
+PLACED_S = 5.0  # a lane that finds no room for so long makes idle lanes give way
+STILLBORN_LIMIT = 5  # workers that die before they join, in a row
+
+_MEMORY = ("OutOfMemoryError", "low on memory")  # how Ray's memory monitor words its kill
+
+
+@dataclass(slots=True, kw_only=True)
+class LaneState:
+    """What the driver knows of a lane.
+
+    Attributes:
+        name: Its name; resources: its class.
+        life: Of the worker that has joined, "" while there is none.
+        actor: That worker's handle.
+        bundle: What it works on; open: the trials of it that have no end yet, with their epochs.
+        since: When it was asked for.
+    """
+
+    name: str
+    resources: Resources
+    life: str = ""
+    actor: Any = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    bundle: Bundle | None = None
+    open: dict[TrialKey, int] = field(default_factory=dict)
+    since: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for an order."""
+        return bool(self.life) and self.bundle is None
+
+
+class Fleet:
+    """The lanes of one run."""
+
+    def __init__(
+        self,
+        nodes: Sequence[Resources],
+        *,
+        max_concurrent: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Starts without lanes.
+
+        Args:
+            nodes: What each node of the cluster has in all.
+            max_concurrent: Lanes at once, at most.
+            clock: Seconds that never go back.
+        """
+        self.lanes: dict[str, LaneState] = {}
+        self._nodes = tuple(nodes)
+        self._limit = max_concurrent
+        self._clock = clock
+        self._numbers = itertools.count()
+        self._stillborn = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether any lane has a bundle."""
+        return any(lane.bundle is not None for lane in self.lanes.values())
+
+    def check(self, classes: Sequence[Resources]) -> None:
+        """Refuses classes that no node can ever hold.
+
+        Raises:
+            TargetError: Names the class and the largest node.
+        """
+        for resources in classes:
+            if not self.slots(resources):
+                nodes = ", ".join(sorted({str(node) for node in self._nodes})) or "none"
+                raise TargetError(
+                    f"no node can ever hold {resources}; the cluster's nodes have: {nodes}. Lower "
+                    "`resources` of the study, or run it on a cluster with larger nodes"
+                )
+
+    def slots(self, resources: Resources) -> int:
+        """Returns how many lanes of a class the empty cluster holds."""
+        return sum(_room(node, resources) for node in self._nodes)
+
+    # --- what came in ---------------------------------------------------------------------------------
+
+    def take_in(self, messages: Sequence[Message]) -> Iterator[Event]:
+        """Yields the events that count, and those that a lost lane can no longer send.
+
+        Raises:
+            TargetError: Worker after worker dies before it joins.
+        """
+        for message in messages:
+            lane = self.lanes.get(message.lane)
+            if lane is None:
+                continue  # told to end already
+            match message:
+                case Joined():
+                    self._stillborn = 0
+                    lane.life, lane.actor, lane.identity = message.life, message.actor, message.identity
+                case Told() if message.life == lane.life:
+                    yield from self._heard(lane, message)
+                case Lost() if message.life == lane.life:
+                    yield from self._lost(lane, message)
+
+    def _heard(self, lane: LaneState, message: Told) -> Iterator[Event]:
+        for event in message.events:
+            if lane.open.get(event.trial) == event.epoch:
+                if isinstance(event, Finished | Failed):
+                    del lane.open[event.trial]
+                yield event
+        if message.done and lane.bundle is not None and message.done == lane.bundle.id:
+            # A worker ends each trial of its bundle; one that did not has a fault of ours.
+            yield from self._give_up(lane, Cause.ERROR, "the worker ended without a result for it")
+
+    def _lost(self, lane: LaneState, message: Lost) -> Iterator[Event]:
+        reason = message.reason or "its worker died"
+        if not lane.life:
+            self._stillborn += 1
+            if self._stillborn >= STILLBORN_LIMIT:
+                raise TargetError(
+                    f"{self._stillborn} workers in a row died before they could begin; the last: {reason}"
+                )
+        where = f"lane {lane.name}, pid {lane.identity.get('pid')} on {lane.identity.get('host')}"
+        cause = Cause.OUT_OF_MEMORY if any(word in reason for word in _MEMORY) else Cause.LOST
+        yield from self._give_up(lane, cause, f"{where}: {reason}")
+        lane.life, lane.actor, lane.since = "", None, self._clock()
+
+    def _give_up(self, lane: LaneState, cause: Cause, message: str) -> Iterator[Event]:
+        for trial, epoch in lane.open.items():
+            yield Failed(trial=trial, epoch=epoch, failure=Failure(cause=cause, message=message))
+        lane.open, lane.bundle = {}, None
+
+    # --- what goes out --------------------------------------------------------------------------------
+
+    def orders(self, work: Work) -> list[Order]:
+        """Returns a bundle for each idle lane, as far as there are any, and the ends of lanes without use."""
+        orders: list[Order] = []
+        for lane in [lane for lane in self.lanes.values() if lane.idle]:
+            bundle = work.next_bundle(lane.resources)
+            if bundle is None:
+                continue
+            lane.bundle = bundle
+            lane.open = {claim.trial.key: claim.epoch for claim in bundle.claims}
+            orders.append(Order(lane=lane.name, life=lane.life, bundle=bundle))
+        for lane in self._surplus(work):
+            del self.lanes[lane.name]
+            orders.append(Order(lane=lane.name, life=lane.life))
+        return orders
+
+    def _surplus(self, work: Work) -> list[LaneState]:
+        idle = [lane for lane in self.lanes.values() if lane.idle]
+        if not idle:
+            return []
+        if work.stopping():
+            return []  # the end of the run ends them all
+        left = Counter(work.unfinished())
+        for lane in self.lanes.values():
+            left[lane.resources] -= len(lane.open)
+        surplus = [lane for lane in idle if left[lane.resources] <= 0]
+        if len(surplus) == len(self.lanes):
+            # Tune polls for new lanes slowly once it has none at all: the last one stays to the end.
+            surplus.pop()
+        return surplus or self._in_the_way(idle, work)
+
+    def _in_the_way(self, idle: Sequence[LaneState], work: Work) -> list[LaneState]:
+        """Returns one idle lane that keeps another class from its room, if there is one."""
+        now = self._clock()
+        starved = {
+            lane.resources for lane in self.lanes.values() if not lane.life and now - lane.since > PLACED_S
+        } | {resources for resources, count in work.demand().items() if count and not self._fits(resources)}
+        for lane in idle:
+            if starved - {lane.resources}:
+                return [lane]
+        return []
+
+    def wanted(self, work: Work) -> list[LaneState]:
+        """Returns new lanes to start, and counts them as there."""
+        if work.stopping():
+            return []
+        new: list[LaneState] = []
+        for resources, ready in sorted(work.demand().items()):
+            starting = sum(
+                lane.resources == resources and (not lane.life or lane.idle) for lane in self.lanes.values()
+            )
+            for _ in range(max(0, ready - starting)):
+                if not self._fits(resources):
+                    break
+                lane = LaneState(
+                    name=f"lane-{next(self._numbers):03d}", resources=resources, since=self._clock()
+                )
+                self.lanes[lane.name] = lane
+                new.append(lane)
+        return new
+
+    def _fits(self, resources: Resources) -> bool:
+        """Returns whether one more lane of a class has room beside the others, packed first fit."""
+        if self._limit is not None and len(self.lanes) >= self._limit:
+            return False
+        free = list(self._nodes)
+        lanes = sorted([lane.resources for lane in self.lanes.values()], reverse=True)
+        for each in [*lanes, resources]:
+            place = next((i for i, node in enumerate(free) if _room(node, each)), None)
+            if place is None:
+                return False
+            free[place] = _minus(free[place], each)
+        return True
+
+
+def _room(node: Resources, each: Resources) -> int:
+    """Returns how many times a class fits into what a node has."""
+    tolerance = 1e-9
+    ratios = [
+        (have + tolerance) // want
+        for have, want in (
+            (node.cpu, each.cpu),
+            (node.gpu, each.gpu),
+            (node.memory_gb, each.memory_gb),
+        )
+        if want
+    ]
+    return int(min(ratios)) if ratios else 1
+
+
+def _minus(node: Resources, each: Resources) -> Resources:
+    return Resources(
+        cpu=node.cpu - each.cpu, gpu=node.gpu - each.gpu, memory_gb=node.memory_gb - each.memory_gb
+    )

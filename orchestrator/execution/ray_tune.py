@@ -1,0 +1,149 @@
+"""Runs bundles on Ray: one `Tuner.fit` a submission, whose trials are lanes that pull bundles from a hub.
+
+Tune places lanes on the cluster, starts them and restarts lost ones; what must not be lost (what is ready,
+claimed, committed) stays with the caller. See docs: one Tune trial a bundle is an order of magnitude slower.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from orchestrator.errors import OrchError
+from orchestrator.execution.effort import Worker
+from orchestrator.execution.ray_cluster import Cluster, connected
+from orchestrator.execution.ray_fleet import Fleet
+from orchestrator.execution.ray_messages import Flags, Order
+from orchestrator.model.run import Event
+from orchestrator.ports import Executor, Work
+
+POLL_S = 0.25  # a long poll of the hub; news end it
+HUB_S = 60.0  # a hub that is silent for so long is gone
+END_S = 15.0  # how long lanes may take to end before they are killed
+
+
+class RayTuneExecutor:
+    """Runs bundles in lanes on a Ray cluster."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        address: str | None = None,
+        max_concurrent: int | None = None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        dashboard: bool = False,
+    ) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            worker: Checkpoints, logs, and how to find workloads; picklable.
+            address: Of a cluster to join; None starts a local one that ends with the run.
+            max_concurrent: Bundles at once, at most; None for what fits.
+            cpus: CPUs of the local cluster, None for this machine's.
+            gpus: GPUs of the local cluster, None for this machine's.
+            dashboard: Whether the local cluster serves Ray's dashboard.
+        """
+        self._worker = worker
+        self._address = address
+        self._max_concurrent = max_concurrent
+        self._cpus = cpus
+        self._gpus = gpus
+        self._dashboard = dashboard
+
+    def run(self, work: Work) -> Iterator[Sequence[Event]]:
+        """Yields what happened, until no work is left (see `ports.Executor`).
+
+        Raises:
+            TargetError: The cluster cannot be reached, or no node can ever hold a class of the work.
+        """
+        with connected(self._address, cpus=self._cpus, gpus=self._gpus, dashboard=self._dashboard) as cluster:
+            fleet = Fleet(cluster.nodes, max_concurrent=self._max_concurrent)
+            fleet.check([resources for resources, count in work.unfinished().items() if count])
+            run = _Run(self._worker, cluster, fleet, work)
+            try:
+                yield ()
+                yield from run.batches()
+            finally:
+                run.close()
+
+
+class _Run:
+    """One run: the hub, the lanes, and the loop between them and the caller."""
+
+    def __init__(self, worker: Worker, cluster: Cluster, fleet: Fleet, work: Work) -> None:
+        import ray
+
+        from orchestrator.execution.ray_controller import Controller
+        from orchestrator.execution.ray_hub import Hub
+
+        for name in ("ray", "ray.tune", "ray.tune.tune"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._ray = ray
+        self._fleet = fleet
+        self._work = work
+        self._flags = Flags()
+        hub_name = f"orch-hub-{uuid.uuid4().hex[:12]}"
+        # Methods wait inside the hub for news, one for each lane and one for the driver.
+        actor = ray.remote(num_cpus=0, max_concurrency=100_000)(Hub)
+        self._hub = actor.options(name=hub_name).remote(worker)
+        self._ask(self._hub.ready.remote())
+        self._controller = Controller(
+            hub=self._hub,
+            common={"hub": hub_name, "cwd": os.getcwd()},
+            directory=cluster.directory,
+        )
+
+    def batches(self) -> Iterator[Sequence[Event]]:
+        fleet, work = self._fleet, self._work
+        while True:
+            stopping = work.stopping()
+            if not fleet.busy and (stopping or not any(work.unfinished().values())):
+                return
+            orders = fleet.orders(work)
+            for lane in fleet.wanted(work):
+                self._controller.start(lane.name, lane.resources)
+            self._flags = Flags(stopping=stopping, cancelled=frozenset(work.cancelled()))
+            yield tuple(fleet.take_in(self._exchange(orders, POLL_S)))
+            self._controller.check()
+
+    def close(self) -> None:
+        """Ends all lanes, gently when they are idle, and the hub."""
+        fleet = self._fleet
+        self._controller.finish()
+        try:
+            self._exchange([Order(lane=name, life=lane.life) for name, lane in fleet.lanes.items()], 0.0)
+        except Exception:
+            # The cluster may be gone, which may be why we are here.
+            logging.getLogger(__name__).debug("the hub did not answer at the end", exc_info=True)
+        for lane in fleet.lanes.values():
+            if lane.bundle is not None and lane.actor is not None:
+                self._ray.kill(lane.actor)
+        self._controller.join(END_S)
+        self._ray.kill(self._hub)
+
+    def _exchange(self, orders: Sequence[Order], wait_s: float) -> Any:
+        return self._ask(self._hub.exchange.remote(orders, self._flags, wait_s))
+
+    def _ask(self, reference: Any) -> Any:
+        from ray.exceptions import GetTimeoutError, RayError
+
+        try:
+            return self._ray.get(reference, timeout=HUB_S)
+        except (GetTimeoutError, RayError) as error:
+            raise _lost_cluster(error) from error
+
+
+def _lost_cluster(error: Exception) -> OrchError:
+    from orchestrator.errors import TargetError
+
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return TargetError(f"the Ray cluster does not answer any more: {line}. What is committed is safe: resume")
+
+
+def _fits(executor: RayTuneExecutor) -> Executor:
+    return executor

@@ -1,0 +1,229 @@
+"""Trainings: fused seeds of one cell, their checkpoints, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import CorruptError
+from orchestrator.execution.effort import Control, Effort
+from orchestrator.execution.failures import ReportError, failure_of
+from orchestrator.execution.history import (
+    History,
+    Point,
+    checked_coords,
+    checked_index,
+    checked_metrics,
+    checked_step,
+    finite,
+)
+from orchestrator.execution.logs import TrialLog, captured, close_quietly
+from orchestrator.model.plan import State
+from orchestrator.model.run import Bundle, Cause, Event, Saved
+from orchestrator.ports import CheckpointStore
+from workloads.api import Report, Workload
+
+STOP_GRACE_S = 10.0  # how long a stop waits for a report that offers a checkpoint
+
+
+def train(
+    bundle: Bundle,
+    efforts: Sequence[Effort],
+    workload: Workload,
+    config: Any,
+    *,
+    store: CheckpointStore,
+    control: Callable[[], Control],
+    log: TrialLog,
+) -> Iterator[Sequence[Event]]:
+    """Yields the events of each report of the trainings of one bundle.
+
+    Args:
+        bundle: Trainings of equal configs.
+        efforts: One for each claim, in order.
+        workload: What trains.
+        config: An instance of the workload's config.
+        store: Where checkpoints go.
+        control: What the driver wants.
+        log: Of the first trial; fused ones share it.
+    """
+    events: list[Event] = []
+    for effort in efforts:
+        events.append(effort.start())
+        log.turn_to(effort.key)
+        log.note(f"started, epoch {effort.claim.epoch}: {effort.claim.trial.label}")
+        state = restore(effort, store)
+        if "restarted" in effort.notes:
+            log.note(effort.notes["restarted"])
+        if state is not None:
+            # Everything was computed and saved; only the news of it was lost.
+            events.append(effort.finish(state, effort.claim.resume))
+        if effort is not efforts[0]:
+            log.note(f"trained together with {efforts[0].key}: see its log")
+    if len(efforts) > 1:
+        for effort in efforts:
+            effort.notes["fused"] = len(efforts)
+    log.turn_to(efforts[0].key)
+    yield events
+    if all(effort.over for effort in efforts):
+        return
+    session = _Session(bundle, efforts, store, control, log)
+    yield from session.run(workload, config)
+
+
+def restore(effort: Effort, store: CheckpointStore) -> State | None:
+    """Sets an effort to continue from its claim's checkpoint, or from 0 with a note when that is damaged.
+
+    Returns:
+        The state of a training that had already ended when the checkpoint was written, else None.
+    """
+    checkpoint = effort.claim.resume
+    if checkpoint is None:
+        return None
+    try:
+        directory = store.open(checkpoint)
+        history = History.read(directory)
+    except (CorruptError, OSError, ValueError, KeyError, TypeError) as error:
+        effort.notes["restarted"] = (
+            f"checkpoint {checkpoint.path} at step {checkpoint.step} cannot be used "
+            f"({type(error).__name__}: {error}); started from 0"
+        )
+        return None
+    effort.history = history
+    effort.resume = directory
+    effort.notes["resumed_at_step"] = checkpoint.step
+    return State(history.ended) if history.ended else None
+
+
+class _Session:
+    """One call of `Workload.train` and what its reports lead to."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        efforts: Sequence[Effort],
+        store: CheckpointStore,
+        control: Callable[[], Control],
+        log: TrialLog,
+    ) -> None:
+        self._bundle = bundle
+        self._efforts = efforts
+        self._store = store
+        self._control = control
+        self._log = log
+        self._stop_began: float | None = None
+
+    def run(self, workload: Workload, config: Any) -> Iterator[Sequence[Event]]:
+        efforts = self._efforts
+        reports: Iterator[Report] | None = None
+        try:
+            while not all(effort.over for effort in efforts):
+                try:
+                    with captured(self._log):
+                        if reports is None:
+                            reports = iter(
+                                workload.train(
+                                    config,
+                                    seeds=[effort.claim.trial.seed for effort in efforts],
+                                    data=Path(self._bundle.data),
+                                    resume={i: e.resume for i, e in enumerate(efforts) if e.resume},
+                                    placement=efforts[0].site.placement,
+                                )
+                            )
+                        report = next(reports)
+                    effort = efforts[self._index(report)]
+                except StopIteration:
+                    yield self._ended_early()
+                    return
+                except (Exception, SystemExit) as error:
+                    # Which of the fused seeds is at fault cannot be told.
+                    yield self._failed(error)
+                    return
+                yield [*([] if effort.over else self._take(effort, report)), *self._sweep()]
+        finally:
+            close_quietly(reports, self._log)
+
+    def _take(self, effort: Effort, report: Report) -> list[Event]:
+        """Returns what a report of a running training leads to."""
+        try:
+            with captured(self._log):
+                return self._taken(effort, report)
+        except (Exception, SystemExit) as error:
+            failure = failure_of(error)
+            self._log.note(f"failed\n{failure.traceback}")
+            return [effort.fail(failure)]
+
+    def _taken(self, effort: Effort, report: Report) -> list[Event]:
+        metrics = checked_metrics(report.metrics)
+        step = checked_step(report.step)
+        if report.evaluation not in ("train", "test"):
+            raise ReportError(f'evaluation: got {report.evaluation!r}; allowed: "train" or "test"')
+        if metrics:
+            effort.history.points.append(
+                Point(
+                    evaluation=report.evaluation,
+                    step=step,
+                    coords=checked_coords(report.coords),
+                    metrics=metrics,
+                )
+            )
+        told = list[Event](effort.tell(report, metrics))
+        if report.diverged or not finite(metrics):
+            return [*told, self._finish(effort, report, State.DIVERGED)]
+        if report.evaluation == "test":
+            return [*told, self._finish(effort, report, State.SUCCEEDED)]
+        wanted = self._control()
+        if effort.key in wanted.cancelled:
+            return [*told, effort.end(Cause.CANCELLED, "cancelled on request")]
+        if wanted.stopping:
+            if report.save is not None:
+                saved = self._saved(effort, report)
+                return [*told, saved, effort.end(Cause.INTERRUPTED, f"stopped on request at step {step}")]
+            return told
+        if report.save is not None and effort.due(self._bundle.checkpoint_interval_s):
+            return [*told, self._saved(effort, report)]
+        return told
+
+    def _sweep(self) -> list[Event]:
+        """Returns the ends of trainings that need not wait for a report of their own."""
+        wanted = self._control()
+        events: list[Event] = [
+            effort.end(Cause.CANCELLED, "cancelled on request")
+            for effort in self._efforts
+            if not effort.over and effort.key in wanted.cancelled
+        ]
+        if not wanted.stopping:
+            return events
+        now = self._efforts[0].clock()
+        if self._stop_began is None:
+            self._stop_began = now
+        if now - self._stop_began > STOP_GRACE_S:
+            events += [
+                effort.end(Cause.INTERRUPTED, "stopped on request; no new checkpoint was offered")
+                for effort in self._efforts
+                if not effort.over
+            ]
+        return events
+
+    def _finish(self, effort: Effort, report: Report, state: State) -> Event:
+        effort.history.ended = state.value
+        checkpoint = effort.save(report, self._store) if report.save is not None else None
+        self._log.note(f"{state.value} at step {report.step}: {effort.claim.trial.label}")
+        return effort.finish(state, checkpoint)
+
+    def _saved(self, effort: Effort, report: Report) -> Saved:
+        checkpoint = effort.save(report, self._store)
+        return Saved(trial=effort.key, epoch=effort.claim.epoch, checkpoint=checkpoint)
+
+    def _index(self, report: Any) -> int:
+        return checked_index(report, len(self._efforts), "seeds")
+
+    def _failed(self, error: BaseException) -> list[Event]:
+        failure = failure_of(error)
+        self._log.note(f"failed\n{failure.traceback}")
+        return [effort.fail(failure) for effort in self._efforts if not effort.over]
+
+    def _ended_early(self) -> list[Event]:
+        message = 'the workload ended without a report of evaluation "test", which must be the last'
+        return [effort.end(Cause.ERROR, message) for effort in self._efforts if not effort.over]

@@ -1,0 +1,109 @@
+"""Runs a bundle in this process: from a workload's reports to events. Knows no executor.
+
+`run_trials` is a generator, so that the same code serves a debugger's own thread and a cluster's worker:
+it yields the events of each report (often none) and so gives its caller a chance to look around.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO
+
+from orchestrator.execution.effort import Control, Effort, Site, Worker
+from orchestrator.execution.evaluating import evaluate
+from orchestrator.execution.failures import ReportError, failure_of
+from orchestrator.execution.history import checked_metrics
+from orchestrator.execution.logs import TrialLog, captured
+from orchestrator.execution.training import train
+from orchestrator.model.result import ResultRow
+from orchestrator.model.run import Bundle, Event
+from workloads.api import Spec, Workload, from_plain, load_object
+
+
+def run_trials(
+    bundle: Bundle,
+    worker: Worker,
+    *,
+    site: Site,
+    control: Callable[[], Control],
+    echo: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Sequence[Event]]:
+    """Yields what happens to the trials of a bundle, until each has its Finished or Failed.
+
+    An exception of the workload never leaves: it ends the trials at fault. Exceptions of `control` do.
+
+    Args:
+        bundle: The trials.
+        worker: Checkpoints, logs, and how to find the workload.
+        site: Where it runs.
+        control: What the driver wants; asked between reports.
+        echo: Where what the workload prints goes besides the log file, or None.
+        clock: Seconds that never go back.
+    """
+    efforts = [Effort(claim=claim, site=site, clock=clock) for claim in bundle.claims]
+    first = bundle.claims[0].trial
+    with TrialLog(worker.logs, echo=echo) as log:
+        log.turn_to(first.key)
+        config: Any = None
+        described: dict[str, float] = {}
+        try:
+            with captured(log):
+                spec = worker.resolve(first.workload, modules=worker.modules)
+                workload: Workload = load_object(spec.runtime)
+                if bundle.stage == "train":
+                    config = from_plain(spec.config, first.config)
+                    described = describe(spec, config)
+        except (Exception, SystemExit) as error:
+            failure = failure_of(error)
+            log.note(f"failed before it began\n{failure.traceback}")
+            yield [event for each in efforts for event in (each.start(), each.fail(failure))]
+            return
+        if bundle.stage == "train":
+            for effort in efforts:
+                effort.extra = tuple(
+                    ResultRow(
+                        trial=effort.key,
+                        evaluation="network",
+                        seed=effort.claim.trial.seed,
+                        metric=name,
+                        value=value,
+                    )
+                    for name, value in described.items()
+                )
+            yield from train(
+                bundle, efforts, workload, config, store=worker.checkpoints, control=control, log=log
+            )
+        else:
+            yield from evaluate(bundle, efforts, workload, store=worker.checkpoints, control=control, log=log)
+
+
+def run_bundle(
+    bundle: Bundle,
+    worker: Worker,
+    *,
+    site: Site,
+    emit: Callable[[Event], None],
+    control: Callable[[], Control],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Runs a bundle to its end and hands each event to `emit`; the arguments are `run_trials`'s."""
+    for events in run_trials(bundle, worker, site=site, control=control, clock=clock):
+        for event in events:
+            emit(event)
+
+
+def describe(spec: Spec, config: Any) -> dict[str, float]:
+    """Returns the numbers of the network's description; what is None is left out.
+
+    Raises:
+        ReportError: The description holds something else than numbers.
+    """
+    if not spec.describe:
+        return {}
+    described = load_object(spec.describe)(config)
+    try:
+        return checked_metrics({name: value for name, value in described.items() if value is not None})
+    except ReportError as error:
+        raise ReportError(f"the description of the network, {spec.describe}: {error}") from None

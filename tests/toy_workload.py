@@ -1,0 +1,228 @@
+"""A workload without torch: `value = f(config, seed)`, with every way to misbehave that tests need.
+
+`workload: tests.toy_workload:SPEC` names it in a study.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workloads.api import Condition, Family, Placement, Report, Spec, to_plain
+
+STATE = "state.json"
+FAULTS = ("", "raise", "diverge", "kill", "memory", "disk", "exit", "text", "silent", "no report")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the toy trains.
+
+    Attributes:
+        x: Enters the value.
+        steps: Reports of the training, a checkpoint with each.
+        step_s: Seconds each takes, asleep; spin_s: busy.
+        fault: Which misfortune happens, at which step and for which seed (-1: all).
+        once: A file; the fault happens only while it does not exist, and makes it.
+        gate: A file; training waits at `gate_at` until it exists, reporting all the while.
+        trace: A file that gets a line "seed step pid" for each step, to see what was computed.
+    """
+
+    x: float = 0.0
+    steps: int = 3
+    step_s: float = 0.0
+    spin_s: float = 0.0
+    fault: str = ""
+    fault_at: int = 1
+    fault_seed: int = -1
+    once: str = ""
+    gate: str = ""
+    gate_at: int = 1
+    trace: str = ""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if self.fault not in FAULTS:
+            raise ValueError(f"fault must be one of {', '.join(FAULTS)}; got {self.fault!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleParameters:
+    """Parameters of the family `scale`."""
+
+    by: float = 1.0
+    fault: str = ""
+    points: int = 1  # observations, at coordinates layer=0, 1, ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoParameters:
+    """A family without parameters."""
+
+
+def value(x: float, seed: int, step: int) -> float:
+    """Returns the "error" after a step: deterministic, different for each argument."""
+    digest = hashlib.sha256(f"{x!r}/{seed}/{step}".encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48
+
+
+def draw_value(seed: int, family: str, draw: int) -> float:
+    """Returns the number that a random family draws."""
+    return value(0.0, seed, draw) * (len(family) + 1)
+
+
+class Toy:
+    """Trains nothing, in the shape of a training."""
+
+    def train(
+        self,
+        config: Config,
+        *,
+        seeds: Sequence[int],
+        data: Path,
+        resume: Mapping[int, Path],
+        placement: Placement,
+    ) -> Iterator[Report]:
+        """Yields `steps` reports for each seed, in turn, then the tests."""
+        done = [
+            json.loads((resume[index] / STATE).read_text())["step"] if index in resume else 0
+            for index in range(len(seeds))
+        ]
+        for step in range(1, config.steps + 1):
+            for index, seed in enumerate(seeds):
+                if step <= done[index]:
+                    continue
+                yield from self._wait(config, index, step)
+                if config.step_s:
+                    time.sleep(config.step_s)
+                end = time.monotonic() + config.spin_s
+                while time.monotonic() < end:
+                    pass
+                if config.trace:
+                    with open(config.trace, "a") as file:
+                        file.write(f"{seed} {step} {os.getpid()}\n")
+                logging.getLogger("toy").info("seed %d step %d", seed, step)
+                error: Any = value(config.x, seed, step)
+                if self._struck(config, seed, step):
+                    if config.fault == "diverge":
+                        error = math.nan
+                    elif config.fault == "text":
+                        error = "good"
+                    elif config.fault == "no report":
+                        yield None  # type: ignore[misc]
+                    elif config.fault == "silent":
+                        return
+                    else:
+                        strike(config.fault)
+                yield Report(
+                    index=index,
+                    step=step,
+                    metrics={"error": error},
+                    save=self._saver(config, seed, step),
+                    progress=step / config.steps,
+                )
+        for index, seed in enumerate(seeds):
+            yield Report(
+                index=index,
+                evaluation="test",
+                step=config.steps,
+                metrics={"test_error": value(config.x, seed, config.steps)},
+                save=self._saver(config, seed, config.steps),
+                progress=1.0,
+            )
+
+    def evaluate(
+        self,
+        checkpoints: Sequence[Path],
+        conditions: Sequence[Condition],
+        *,
+        data: Path,
+        placement: Placement,
+    ) -> Iterator[Report]:
+        """Yields what each condition makes of the parents' values."""
+        states = [json.loads((path / STATE).read_text()) for path in checkpoints]
+        values = [value(state["config"]["x"], state["seed"], state["step"]) for state in states]
+        for index, condition in enumerate(conditions):
+            if condition.family == "scale":
+                parameters = ScaleParameters(**dict(condition.parameters))  # type: ignore[arg-type]
+                strike(parameters.fault)
+                for layer in range(parameters.points):
+                    coords = {"layer": layer} if parameters.points > 1 else {}
+                    yield Report(
+                        index=index, coords=coords, metrics={"test_error": values[0] * parameters.by + layer}
+                    )
+            elif condition.family == "noise":
+                drawn = draw_value(condition.seed, condition.family, condition.draw)
+                yield Report(index=index, metrics={"test_error": values[0] + drawn})
+            else:
+                yield Report(index=index, metrics={"test_error": sum(values) / len(values)})
+
+    def _wait(self, config: Config, index: int, step: int) -> Iterator[Report]:
+        if config.gate and step == config.gate_at:
+            while not Path(config.gate).exists():
+                yield Report(index=index, step=step - 1)
+                time.sleep(0.01)
+
+    def _struck(self, config: Config, seed: int, step: int) -> bool:
+        if not config.fault or step != config.fault_at or config.fault_seed not in (-1, seed):
+            return False
+        if config.once:
+            if Path(config.once).exists():
+                return False
+            Path(config.once).touch()
+        return True
+
+    def _saver(self, config: Config, seed: int, step: int) -> Any:
+        def save(directory: Path) -> None:
+            state = {"config": to_plain(config), "seed": seed, "step": step}
+            (directory / STATE).write_text(json.dumps(state))
+
+        return save
+
+
+def strike(fault: str) -> None:
+    """Raises, or ends this process, as the fault says."""
+    match fault:
+        case "raise":
+            raise ValueError("the toy was told to raise")
+        case "memory":
+            raise MemoryError("the toy is too big")
+        case "disk":
+            raise OSError(errno.ENOSPC, "No space left on device", "/full")
+        case "exit":
+            raise SystemExit(0)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def describe(config: Config) -> dict[str, float | None]:
+    """Returns the description of the network."""
+    return {"parameters": 10 * config.steps, "longest_path": config.steps, "flops": None, "paths": 1}
+
+
+WORKLOAD = Toy()
+
+SPEC = Spec(
+    name="toy",
+    version=1,
+    config=Config,
+    metrics={"train": ("error",), "test": ("test_error",)},
+    families={
+        "scale": Family(parameters=ScaleParameters, metrics=("test_error",), coords=("layer",)),
+        "noise": Family(parameters=NoParameters, metrics=("test_error",), random=True),
+        "vote": Family(parameters=NoParameters, metrics=("test_error",), gathers=True),
+    },
+    runtime="tests.toy_workload:WORKLOAD",
+    describe="tests.toy_workload:describe",
+)
