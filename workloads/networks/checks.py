@@ -62,7 +62,7 @@ def one_of(key: str, value: Any, allowed: Sequence[Any], *, otherwise: str = "")
     if any(value == each and type(value) is type(each) for each in allowed):
         return
     choices = [repr(each) for each in allowed] + ([otherwise] if otherwise else [])
-    close = get_close_matches(str(value), [str(each) for each in allowed], n=1)
+    close = get_close_matches(str(value), [str(each) for each in allowed], n=1, cutoff=0.75)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{key} must be {', '.join(choices[:-1])} or {choices[-1]}; got {value!r}{hint}")
 
