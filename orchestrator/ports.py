@@ -277,8 +277,14 @@ class ResultStore(Protocol):
         """
         ...
 
-    def compact(self, parts: Sequence[PartRef]) -> PartRef:
-        """Writes one part that holds the rows of all these; the old files stay."""
+    def compact(self, parts: Sequence[PartRef], *, valid: Mapping[TrialKey, str] | None = None) -> PartRef:
+        """Writes one part that holds the rows of all these; the old files stay.
+
+        Args:
+            parts: What is to be joined.
+            valid: Trial -> path of the part with its valid rows (`Registry.results`); other rows are
+                left out, since in one file they could not be told apart any more.
+        """
         ...
 
     def sweep(self, listed: Sequence[PartRef], *, older_than_s: float) -> Sequence[str]:

@@ -60,9 +60,12 @@ class OutboxItem:
         study: The study.
         kind: As `MirrorRun.kind`, or "study" (the experiment's own note and tags).
         key: As `MirrorRun.key`.
+        revision: Grows when the item is asked for again while it waits; an item that was asked for
+            again after it was read stays in the outbox.
     """
 
     id: int
     study: str
     kind: str
     key: str
+    revision: int = 0

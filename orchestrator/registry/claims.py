@@ -1,0 +1,149 @@
+"""Claims and requests to cancel: which driver works on which trial, under which epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from orchestrator.model.plan import State, TrialKey
+from orchestrator.model.run import Cause, CheckpointRef, Claim, Lease
+from orchestrator.registry.codec import (
+    CHECKPOINT_COLUMNS,
+    NEWEST_FIRST,
+    TRIAL_COLUMNS,
+    checkpoint_of,
+    trials_of,
+)
+from orchestrator.registry.engine import chunks
+from orchestrator.registry.leases import abandoned, give_back, require
+from orchestrator.registry.moment import Moments
+from orchestrator.registry.tables import AttemptRow, CheckpointRow, TrialRow
+
+
+def claim(
+    connection: sa.Connection, moments: Moments, lease: Lease, keys: Sequence[TrialKey], token: str
+) -> list[Claim]:
+    """Moves PENDING trials to RUNNING under a new epoch, in the order of `keys`.
+
+    Trials whose driver is gone are taken over; those that live drivers run are left out. With a token
+    that was used before, returns what was claimed then.
+    """
+    require(connection, lease)
+    claims: dict[TrialKey, Claim] = {}
+    for chunk in chunks(sorted(set(keys))):
+        give_back(connection, moments, TrialRow.key.in_(chunk), abandoned(moments), cause=Cause.LOST)
+        claims.update(_again(connection, chunk, token))
+        claims.update(_claim(connection, moments, lease, chunk, token))
+    newest = _newest(connection, list(claims))
+    return [
+        Claim(trial=claims[key].trial, epoch=claims[key].epoch, resume=newest.get(key))
+        for key in dict.fromkeys(keys)
+        if key in claims
+    ]
+
+
+def _claim(
+    connection: sa.Connection, moments: Moments, lease: Lease, keys: list[TrialKey], token: str
+) -> dict[TrialKey, Claim]:
+    rows = connection.execute(
+        sa.select(*TRIAL_COLUMNS, TrialRow.epoch)
+        .where(TrialRow.key.in_(keys), TrialRow.state == State.PENDING.value)
+        .order_by(TrialRow.key)
+        .with_for_update()
+    ).all()
+    if not rows:
+        return {}
+    taken = [row.key for row in rows]
+    connection.execute(
+        sa.update(TrialRow)
+        .where(TrialRow.key.in_(taken), TrialRow.state == State.PENDING.value)
+        .values(
+            state=State.RUNNING.value,
+            epoch=TrialRow.epoch + 1,
+            cause="",
+            message="",
+            blocked_by=None,
+            driver=lease.owner.driver,
+            lease_study=lease.study,
+        )
+    )
+    now = connection.scalar(sa.select(moments.now()))
+    attempt = {
+        "driver": lease.owner.driver,
+        "claim_id": token,
+        "commit_id": "",
+        "started_at": now,
+        "duration_s": 0.0,
+        "outcome": "",
+        "message": "",
+        "traceback": "",
+    }
+    connection.execute(
+        sa.insert(AttemptRow), [{"trial": row.key, "epoch": row.epoch + 1, **attempt} for row in rows]
+    )
+    trials = trials_of(connection, rows)
+    return {
+        trial.key: Claim(trial=trial, epoch=row.epoch + 1) for trial, row in zip(trials, rows, strict=True)
+    }
+
+
+def _again(connection: sa.Connection, keys: list[TrialKey], token: str) -> dict[TrialKey, Claim]:
+    """Returns what this very claim did before the reply to its COMMIT was lost."""
+    rows = connection.execute(
+        sa.select(*TRIAL_COLUMNS, TrialRow.epoch)
+        .join(AttemptRow, sa.and_(AttemptRow.trial == TrialRow.key, AttemptRow.epoch == TrialRow.epoch))
+        .where(TrialRow.key.in_(keys), TrialRow.state == State.RUNNING.value, AttemptRow.claim_id == token)
+    ).all()
+    trials = trials_of(connection, rows)
+    return {trial.key: Claim(trial=trial, epoch=row.epoch) for trial, row in zip(trials, rows, strict=True)}
+
+
+def _newest(connection: sa.Connection, keys: list[TrialKey]) -> dict[TrialKey, CheckpointRef]:
+    found: dict[TrialKey, CheckpointRef] = {}
+    for chunk in chunks(keys):
+        statement = sa.select(*CHECKPOINT_COLUMNS).where(CheckpointRow.trial.in_(chunk))
+        for row in connection.execute(statement.order_by(*NEWEST_FIRST)):
+            found.setdefault(TrialKey(row.trial), checkpoint_of(row))
+    return found
+
+
+def request_cancel(connection: sa.Connection, moments: Moments, keys: Collection[TrialKey]) -> int:
+    """Cancels waiting trials at once, running ones by a mark; returns how many were not final."""
+    count = 0
+    for chunk in chunks(sorted(set(keys))):
+        give_back(connection, moments, TrialRow.key.in_(chunk), abandoned(moments), cause=Cause.LOST)
+        among = TrialRow.key.in_(chunk)
+        states = connection.scalars(
+            sa.select(TrialRow.state).where(among).order_by(TrialRow.key).with_for_update()
+        )
+        count += sum(not State(state).final for state in states)
+        connection.execute(
+            sa.update(TrialRow)
+            .where(among, TrialRow.state.in_([State.PENDING.value, State.BLOCKED.value]))
+            .values(
+                state=State.CANCELLED.value,
+                cause=Cause.CANCELLED.value,
+                message="",
+                blocked_by=None,
+                cancel_requested=False,
+            )
+        )
+        connection.execute(
+            sa.update(TrialRow)
+            .where(among, TrialRow.state == State.RUNNING.value)
+            .values(cancel_requested=True)
+        )
+    return count
+
+
+def cancel_requests(connection: sa.Connection, lease: Lease) -> frozenset[TrialKey]:
+    """Returns RUNNING trials of this driver that somebody asked to cancel."""
+    keys = connection.scalars(
+        sa.select(TrialRow.key).where(
+            TrialRow.state == State.RUNNING.value,
+            TrialRow.driver == lease.owner.driver,
+            TrialRow.cancel_requested,
+        )
+    )
+    return frozenset(TrialKey(key) for key in keys)

@@ -1,0 +1,248 @@
+"""Between model objects and rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.model.plan import Resources, State, Trial, TrialKey, TrialStatus
+from orchestrator.model.result import PartRef
+from orchestrator.model.run import CheckpointRef
+from orchestrator.registry.engine import AnyRow, chunks, insert_new
+from orchestrator.registry.tables import (
+    CheckpointRow,
+    DocumentRow,
+    ParentRow,
+    PartRow,
+    TrialRow,
+)
+
+TEXT_LIMIT = 65_536  # characters of one message or traceback
+
+
+def dump(value: Any) -> str:
+    """Returns a value as compact JSON text in ASCII; the order of keys is kept."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def clean(text: str) -> str:
+    """Returns a text that every database takes: no NUL, no lone surrogate, not endless (the end is kept)."""
+    if len(text) > TEXT_LIMIT:
+        text = f"[{len(text) - TEXT_LIMIT} characters left out]\n{text[-TEXT_LIMIT:]}"
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class Documents:
+    """JSON documents that wait to be stored once each, under their digest."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self._waiting: dict[str, str] = {}
+        self._stored: set[str] = set()
+
+    def add(self, value: Any) -> str:
+        """Returns the digest under which `flush` stores the value."""
+        body = dump(value)
+        digest = hashlib.sha256(body.encode("ascii")).hexdigest()[:32]
+        if digest not in self._stored:
+            self._waiting[digest] = body
+        return digest
+
+    def flush(self, connection: sa.Connection) -> None:
+        """Stores what waits; before the rows that refer to it."""
+        rows = [{"digest": digest, "body": body} for digest, body in sorted(self._waiting.items())]
+        insert_new(connection, DocumentRow, rows)
+        self._stored.update(self._waiting)
+        self._waiting.clear()
+
+
+def documents(connection: sa.Connection, digests: Iterable[str | None]) -> dict[str, Any]:
+    """Returns digest -> value; equal documents are one object."""
+    found: dict[str, Any] = {}
+    for chunk in chunks(sorted({digest for digest in digests if digest is not None})):
+        rows = connection.execute(
+            sa.select(DocumentRow.digest, DocumentRow.body).where(DocumentRow.digest.in_(chunk))
+        )
+        found.update((digest, json.loads(body)) for digest, body in rows)
+    return found
+
+
+# --- trials -----------------------------------------------------------------------------------------------
+
+TRIAL_COLUMNS = (
+    TrialRow.key,
+    TrialRow.stage,
+    TrialRow.workload,
+    TrialRow.config,
+    TrialRow.family,
+    TrialRow.parameters,
+    TrialRow.draw,
+    TrialRow.seed,
+    TrialRow.gathers,
+    TrialRow.cpu,
+    TrialRow.gpu,
+    TrialRow.memory_gb,
+    TrialRow.fused,
+    TrialRow.run_order,
+    TrialRow.label,
+)
+
+
+# What a trial loses when it is to be computed again.
+FORGOTTEN: Mapping[str, Any] = {
+    "state": State.PENDING.value,
+    "cause": "",
+    "message": "",
+    "blocked_by": None,
+    "code": "",
+    "git_commit": "",
+    "cancel_requested": False,
+    "part": None,
+}
+
+
+def trial_values(trial: Trial, waiting: Documents) -> dict[str, Any]:
+    """Returns the row of a new trial; its documents are added to `waiting`."""
+    return {
+        "key": trial.key,
+        "stage": trial.stage,
+        "workload": trial.workload,
+        "config": waiting.add(trial.config),
+        "family": trial.family,
+        "parameters": waiting.add(trial.parameters),
+        "draw": trial.draw,
+        "seed": trial.seed,
+        "gathers": trial.gathers,
+        "cpu": trial.resources.cpu,
+        "gpu": trial.resources.gpu,
+        "memory_gb": trial.resources.memory_gb,
+        "fused": trial.group,
+        "run_order": trial.order,
+        "label": clean(trial.label),
+        "epoch": 0,
+        "driver": "",
+        "lease_study": "",
+        **FORGOTTEN,
+    }
+
+
+def trials_of(connection: sa.Connection, rows: Sequence[AnyRow]) -> list[Trial]:
+    """Returns the trials of rows of `TRIAL_COLUMNS`, in their order."""
+    texts = documents(connection, [digest for row in rows for digest in (row.config, row.parameters)])
+    parents = _parents(connection, [row.key for row in rows])
+    return [
+        Trial(
+            key=row.key,
+            stage=row.stage,
+            workload=row.workload,
+            config=texts[row.config],
+            family=row.family,
+            parameters=texts[row.parameters],
+            draw=row.draw,
+            seed=row.seed,
+            parents=parents.get(row.key, ()),
+            gathers=row.gathers,
+            resources=Resources(cpu=row.cpu, gpu=row.gpu, memory_gb=row.memory_gb),
+            group=row.fused,
+            order=row.run_order,
+            label=row.label,
+        )
+        for row in rows
+    ]
+
+
+def _parents(connection: sa.Connection, keys: Sequence[str]) -> dict[str, tuple[TrialKey, ...]]:
+    found: dict[str, list[TrialKey]] = {}
+    for chunk in chunks(keys):
+        rows = connection.execute(
+            sa.select(ParentRow.trial, ParentRow.parent)
+            .where(ParentRow.trial.in_(chunk))
+            .order_by(ParentRow.trial, ParentRow.position)
+        )
+        for trial, parent in rows:
+            found.setdefault(trial, []).append(TrialKey(parent))
+    return {trial: tuple(parents) for trial, parents in found.items()}
+
+
+# --- the rest ---------------------------------------------------------------------------------------------
+
+STATUS_COLUMNS = (
+    TrialRow.key,
+    TrialRow.state,
+    TrialRow.cause,
+    TrialRow.message,
+    TrialRow.blocked_by,
+    TrialRow.epoch,
+    TrialRow.code,
+    TrialRow.git_commit,
+    TrialRow.driver,
+)
+
+
+def status_of(row: AnyRow) -> TrialStatus:
+    """Returns the status in a row of `STATUS_COLUMNS`. Every claim raised the epoch: it counts attempts."""
+    return TrialStatus(
+        state=State(row.state),
+        cause=row.cause,
+        message=row.message,
+        blocked_by=None if row.blocked_by is None else TrialKey(row.blocked_by),
+        epoch=row.epoch,
+        attempts=row.epoch,
+        code=row.code,
+        commit=row.git_commit,
+        driver=row.driver,
+    )
+
+
+CHECKPOINT_COLUMNS = (
+    CheckpointRow.trial,
+    CheckpointRow.path,
+    CheckpointRow.digest,
+    CheckpointRow.serial,
+    CheckpointRow.step,
+    CheckpointRow.size_bytes,
+)
+NEWEST_FIRST = (CheckpointRow.serial.desc(), CheckpointRow.id.desc())
+
+
+def checkpoint_of(row: AnyRow) -> CheckpointRef:
+    """Returns the checkpoint in a row of `CHECKPOINT_COLUMNS`."""
+    return CheckpointRef(
+        trial=TrialKey(row.trial),
+        path=row.path,
+        digest=row.digest,
+        serial=row.serial,
+        step=row.step,
+        size_bytes=row.size_bytes,
+    )
+
+
+def checkpoint_values(checkpoint: CheckpointRef) -> Mapping[str, Any]:
+    """Returns the row of a checkpoint."""
+    return {
+        "trial": checkpoint.trial,
+        "path": checkpoint.path,
+        "digest": checkpoint.digest,
+        "serial": checkpoint.serial,
+        "step": checkpoint.step,
+        "size_bytes": checkpoint.size_bytes,
+    }
+
+
+PART_COLUMNS = (PartRow.path, PartRow.sha256, PartRow.rows, PartRow.size_bytes)
+
+
+def part_of(row: AnyRow) -> PartRef:
+    """Returns the part in a row of `PART_COLUMNS`."""
+    return PartRef(path=row.path, sha256=row.sha256, rows=row.rows, size_bytes=row.size_bytes)
+
+
+def part_id(connection: sa.Connection, part: PartRef, now: sa.ColumnElement[float]) -> int:
+    """Returns the id of a part, which is listed if it was not."""
+    values = {"path": part.path, "sha256": part.sha256, "rows": part.rows, "size_bytes": part.size_bytes}
+    insert_new(connection, PartRow, [{**values, "created_at": connection.scalar(sa.select(now))}])
+    return connection.execute(sa.select(PartRow.id).where(PartRow.path == part.path)).scalar_one()

@@ -1,0 +1,175 @@
+"""Questions that change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from orchestrator.model.plan import Assignment, State, Trial, TrialKey, TrialStatus
+from orchestrator.model.result import PartRef
+from orchestrator.model.run import Attempt, CheckpointRef
+from orchestrator.registry.codec import (
+    CHECKPOINT_COLUMNS,
+    NEWEST_FIRST,
+    PART_COLUMNS,
+    STATUS_COLUMNS,
+    TRIAL_COLUMNS,
+    checkpoint_of,
+    documents,
+    part_of,
+    status_of,
+    trials_of,
+)
+from orchestrator.registry.engine import AnyRow, chunks
+from orchestrator.registry.tables import (
+    AssignmentRow,
+    AttemptRow,
+    CheckpointRow,
+    ParentRow,
+    PartRow,
+    TrialRow,
+)
+
+_FOUND_AT_MOST = 10
+
+
+def needed(study: str) -> sa.Select[tuple[str]]:
+    """Returns the selection of the keys that a study's assignments need, parents of parents too."""
+    own = sa.select(AssignmentRow.trial.label("key")).where(AssignmentRow.study == study)
+    keys = own.cte("needed", recursive=True)
+    keys = keys.union(sa.select(ParentRow.parent).join(keys, ParentRow.trial == keys.c.key))
+    return sa.select(keys.c.key)
+
+
+def trials(connection: sa.Connection, study: str) -> dict[TrialKey, Trial]:
+    """Returns the trials that a study needs, in run order."""
+    statement = (
+        sa.select(*TRIAL_COLUMNS)
+        .where(TrialRow.key.in_(needed(study)))
+        .order_by(TrialRow.run_order, TrialRow.key)
+    )
+    return {trial.key: trial for trial in trials_of(connection, connection.execute(statement).all())}
+
+
+_ASSIGNMENT_COLUMNS = (
+    AssignmentRow.study,
+    AssignmentRow.cell,
+    AssignmentRow.evaluation,
+    AssignmentRow.labels,
+    AssignmentRow.draw,
+    AssignmentRow.seed,
+    AssignmentRow.trial,
+)
+
+
+def _assignments(connection: sa.Connection, rows: list[AnyRow]) -> list[Assignment]:
+    texts = documents(connection, [row.labels for row in rows])
+    return [
+        Assignment(
+            study=row.study,
+            cell=row.cell,
+            evaluation=row.evaluation,
+            labels=texts[row.labels],
+            draw=row.draw,
+            seed=row.seed,
+            trial=TrialKey(row.trial),
+        )
+        for row in rows
+    ]
+
+
+def assignments(connection: sa.Connection, study: str) -> list[Assignment]:
+    """Returns a study's planned observations, in the plan's order."""
+    statement = (
+        sa.select(*_ASSIGNMENT_COLUMNS).where(AssignmentRow.study == study).order_by(AssignmentRow.position)
+    )
+    return _assignments(connection, list(connection.execute(statement)))
+
+
+def assigned(connection: sa.Connection, keys: Collection[TrialKey]) -> list[Assignment]:
+    """Returns the assignments of any study that name one of these trials."""
+    rows: list[AnyRow] = []
+    for chunk in chunks(sorted(set(keys))):
+        statement = (
+            sa.select(*_ASSIGNMENT_COLUMNS)
+            .where(AssignmentRow.trial.in_(chunk))
+            .order_by(AssignmentRow.study, AssignmentRow.position)
+        )
+        rows += connection.execute(statement)
+    return _assignments(connection, rows)
+
+
+def statuses(connection: sa.Connection, keys: Collection[TrialKey] | None) -> dict[TrialKey, TrialStatus]:
+    """Returns the status of the trials that exist among `keys`, or of all."""
+    statement = sa.select(*STATUS_COLUMNS)
+    if keys is None:
+        return {TrialKey(row.key): status_of(row) for row in connection.execute(statement)}
+    found: dict[TrialKey, TrialStatus] = {}
+    for chunk in chunks(sorted(set(keys))):
+        rows = connection.execute(statement.where(TrialRow.key.in_(chunk)))
+        found.update((TrialKey(row.key), status_of(row)) for row in rows)
+    return found
+
+
+def attempts(connection: sa.Connection, key: TrialKey) -> list[Attempt]:
+    """Returns every try at a trial, oldest first."""
+    rows = connection.execute(
+        sa.select(AttemptRow).where(AttemptRow.trial == key).order_by(AttemptRow.epoch)
+    ).all()
+    texts = documents(connection, [digest for row in rows for digest in (row.worker, row.provenance)])
+    return [
+        Attempt(
+            trial=TrialKey(row.trial),
+            epoch=row.epoch,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            worker=texts[row.worker] if row.worker else {},
+            outcome=row.outcome,
+            message=row.message,
+            traceback=row.traceback,
+            provenance=texts[row.provenance] if row.provenance else {},
+        )
+        for row in rows
+    ]
+
+
+def find(connection: sa.Connection, prefix: str) -> list[TrialKey]:
+    """Returns the trial keys that begin with `prefix`, ten at most."""
+    statement = sa.select(TrialRow.key).where(TrialRow.key.startswith(prefix, autoescape=True))
+    return [
+        TrialKey(key) for key in connection.scalars(statement.order_by(TrialRow.key).limit(_FOUND_AT_MOST))
+    ]
+
+
+def parts(connection: sa.Connection, keys: Collection[TrialKey] | None) -> list[PartRef]:
+    """Returns the parts that hold the results of these trials, or all parts, oldest first."""
+    statement = sa.select(PartRow.id, *PART_COLUMNS)
+    if keys is None:
+        return [part_of(row) for row in connection.execute(statement.order_by(PartRow.id))]
+    found: dict[int, PartRef] = {}
+    for chunk in chunks(sorted(set(keys))):
+        holding = sa.select(TrialRow.part).where(TrialRow.key.in_(chunk))
+        rows = connection.execute(statement.where(PartRow.id.in_(holding)))
+        found.update((row.id, part_of(row)) for row in rows)
+    return [found[number] for number in sorted(found)]
+
+
+def results(connection: sa.Connection, keys: Collection[TrialKey]) -> dict[TrialKey, str]:
+    """Returns for each trial with a result the path of the part that holds its valid rows."""
+    with_result = [state.value for state in State if state.has_result]
+    found: dict[TrialKey, str] = {}
+    for chunk in chunks(sorted(set(keys))):
+        rows = connection.execute(
+            sa.select(TrialRow.key, PartRow.path)
+            .join(PartRow, PartRow.id == TrialRow.part)
+            .where(TrialRow.key.in_(chunk), TrialRow.state.in_(with_result))
+        )
+        found.update((TrialKey(key), path) for key, path in rows)
+    return found
+
+
+def checkpoints(connection: sa.Connection, key: TrialKey) -> list[CheckpointRef]:
+    """Returns the recorded checkpoints of a trial, newest first."""
+    statement = sa.select(*CHECKPOINT_COLUMNS).where(CheckpointRow.trial == key).order_by(*NEWEST_FIRST)
+    return [checkpoint_of(row) for row in connection.execute(statement)]

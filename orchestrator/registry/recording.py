@@ -1,0 +1,181 @@
+"""Recording a plan: submission, trials, assignments, in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.model.plan import Plan, State, TrialKey
+from orchestrator.model.run import Submission
+from orchestrator.registry.codec import FORGOTTEN, Documents, clean, documents, dump, trial_values
+from orchestrator.registry.engine import AnyRow, chunks, insert_new, upsert
+from orchestrator.registry.leases import lock_study
+from orchestrator.registry.moment import Moments
+from orchestrator.registry.tables import AssignmentRow, ParentRow, SubmissionRow, TrialRow
+
+_BATCH = 5_000  # rows held in memory at a time
+_TRIED = (State.FAILED.value, State.BLOCKED.value, State.CANCELLED.value)
+
+
+def record(
+    connection: sa.Connection,
+    moments: Moments,
+    submission: Submission,
+    plan: Plan,
+    rerun: Collection[TrialKey],
+    token: str,
+) -> Submission:
+    """Records a plan; with a token that was used before, returns what was recorded then."""
+    study = submission.study
+    lock_study(connection, study)
+    before = connection.execute(sa.select(SubmissionRow).where(SubmissionRow.token == token)).first()
+    if before is not None:
+        return _submission(connection, [before])[0]
+    waiting = Documents()
+    recorded = _number(connection, moments, submission)
+    row = _submission_values(recorded, waiting, token)
+    waiting.flush(connection)
+    connection.execute(sa.insert(SubmissionRow), row)
+    _trials(connection, plan, waiting)
+    _reopen(connection, plan.trials, _TRIED)
+    # A trial that runs at this moment ends first: its driver would only be refused later.
+    _reopen(connection, rerun, tuple(state.value for state in State if state is not State.RUNNING))
+    _assignments(connection, plan, waiting)
+    return recorded
+
+
+def _number(connection: sa.Connection, moments: Moments, submission: Submission) -> Submission:
+    last = connection.scalar(
+        sa.select(sa.func.max(SubmissionRow.number)).where(SubmissionRow.study == submission.study)
+    )
+    number = (last or 0) + 1
+    created_at = submission.created_at or float(connection.scalar(sa.select(moments.now())) or 0.0)
+    return replace(submission, number=number, id=f"{submission.study}-{number}", created_at=created_at)
+
+
+def _trials(connection: sa.Connection, plan: Plan, waiting: Documents) -> None:
+    # In the order of keys: faster for the index, and two submissions at once cannot lock each other out.
+    ordered = sorted(plan.trials)
+    statement = upsert(connection, TrialRow)
+    taken_over = ("cpu", "gpu", "memory_gb", "fused", "run_order", "label")
+    statement = statement.on_conflict_do_update(
+        index_elements=["key"], set_={name: statement.excluded[name] for name in taken_over}
+    )
+    for chunk in chunks(ordered, _BATCH):
+        rows = [trial_values(plan.trials[key], waiting) for key in chunk]
+        waiting.flush(connection)
+        connection.execute(statement, rows)
+    for batch in chunks(ordered, _BATCH):
+        insert_new(
+            connection,
+            ParentRow,
+            [
+                {"trial": key, "position": position, "parent": parent}
+                for key in batch
+                for position, parent in enumerate(plan.trials[key].parents)
+            ],
+        )
+
+
+def _reopen(connection: sa.Connection, keys: Iterable[TrialKey], states: Sequence[str]) -> None:
+    for chunk in chunks(sorted(keys)):
+        connection.execute(
+            sa.update(TrialRow).where(TrialRow.key.in_(chunk), TrialRow.state.in_(states)).values(**FORGOTTEN)
+        )
+
+
+def _assignments(connection: sa.Connection, plan: Plan, waiting: Documents) -> None:
+    connection.execute(sa.delete(AssignmentRow).where(AssignmentRow.study == plan.study))
+    for chunk in chunks(list(enumerate(plan.assignments)), _BATCH):
+        rows = [
+            {
+                "study": plan.study,
+                "position": position,
+                "cell": each.cell,
+                "evaluation": each.evaluation,
+                "labels": waiting.add(each.labels),
+                "draw": each.draw,
+                "seed": each.seed,
+                "trial": each.trial,
+            }
+            for position, each in chunk
+        ]
+        waiting.flush(connection)
+        connection.execute(sa.insert(AssignmentRow), rows)
+
+
+# --- submissions ------------------------------------------------------------------------------------------
+
+
+def _submission_values(submission: Submission, waiting: Documents, token: str) -> dict[str, Any]:
+    return {
+        "study": submission.study,
+        "number": submission.number,
+        "token": token,
+        "file": clean(submission.file),
+        "code": submission.code,
+        "git_commit": submission.commit,
+        "dirty": submission.dirty,
+        "created_at": submission.created_at,
+        "document": waiting.add(submission.document),
+        "detail": dump(
+            {
+                "patches": submission.patches,
+                "seeds": submission.seeds,
+                "cells": submission.cells,
+                "arguments": submission.arguments,
+            }
+        ),
+    }
+
+
+def _submission(connection: sa.Connection, rows: Sequence[AnyRow]) -> list[Submission]:
+    texts = documents(connection, [row.document for row in rows])
+    found = []
+    for row in rows:
+        detail = json.loads(row.detail)
+        found.append(
+            Submission(
+                id=f"{row.study}-{row.number}",
+                study=row.study,
+                number=row.number,
+                document=texts[row.document],
+                file=row.file,
+                patches=detail["patches"],
+                seeds=None if detail["seeds"] is None else tuple(detail["seeds"]),
+                cells=tuple(detail["cells"]),
+                code=row.code,
+                commit=row.git_commit,
+                dirty=row.dirty,
+                created_at=row.created_at,
+                arguments=detail["arguments"],
+            )
+        )
+    return found
+
+
+def studies(connection: sa.Connection) -> list[Submission]:
+    """Returns the latest submission of every study, by name."""
+    latest = (
+        sa.select(SubmissionRow.study, sa.func.max(SubmissionRow.number).label("number"))
+        .group_by(SubmissionRow.study)
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(SubmissionRow).join(
+            latest,
+            sa.and_(SubmissionRow.study == latest.c.study, SubmissionRow.number == latest.c.number),
+        )
+    ).all()
+    # Sorted here: databases differ in how they order capitals and dots.
+    return sorted(_submission(connection, rows), key=lambda submission: submission.study)
+
+
+def submissions(connection: sa.Connection, study: str) -> list[Submission]:
+    """Returns all submissions of a study, oldest first."""
+    statement = sa.select(SubmissionRow).where(SubmissionRow.study == study).order_by(SubmissionRow.number)
+    return _submission(connection, connection.execute(statement).all())

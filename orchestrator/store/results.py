@@ -1,0 +1,241 @@
+"""Results in immutable Parquet parts: one for each commit, never changed, never listed by folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.errors import CorruptError
+from orchestrator.model.plan import TrialKey
+from orchestrator.model.result import PartRef, ResultRow
+from orchestrator.ports import ResultStore
+from orchestrator.store import durable
+
+FOLDER = "results"
+SCHEMA_VERSION = "1"  # raised when the meaning of a column changes; new columns need no new version
+_VERSION_KEY = b"orch_schema"
+
+SCHEMA: Any = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("evaluation", pa.string()),
+        ("coords", pa.string()),  # canonical JSON: a cell of a network may have any coordinates
+        ("seed", pa.int64()),
+        ("draw", pa.int64()),
+        ("step", pa.int64()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("outcome", pa.string()),
+    ],
+    metadata={_VERSION_KEY: SCHEMA_VERSION},
+)
+_COLUMNS: Mapping[str, pl.DataType] = {
+    "trial": pl.String(),
+    "evaluation": pl.String(),
+    "coords": pl.String(),
+    "seed": pl.Int64(),
+    "draw": pl.Int64(),
+    "step": pl.Int64(),
+    "metric": pl.String(),
+    "value": pl.Float64(),
+    "outcome": pl.String(),
+}
+
+
+@final
+class ParquetResults:
+    """Parts under a store's root. Safe to use from several processes: every part has a name of its own."""
+
+    def __init__(self, root: Path) -> None:
+        """Takes the store's root; makes nothing before the first part."""
+        self._root = Path(root)
+        self._verified: dict[str, tuple[int, int, str]] = {}  # path -> mtime, size, sha256
+
+    def write(self, rows: Sequence[ResultRow]) -> PartRef:
+        """Writes one part durably and returns it.
+
+        Raises:
+            ValueError: No rows.
+            OSError: The disk is full or failing; nothing is left.
+        """
+        if not rows:
+            raise ValueError(
+                "a part needs at least one row, got none; list no part for a commit without rows"
+            )
+        coords = _coordinate_texts(rows)
+        columns: dict[str, list[Any]] = {
+            "trial": [row.trial for row in rows],
+            "evaluation": [row.evaluation for row in rows],
+            "coords": coords,
+            "seed": [row.seed for row in rows],
+            "draw": [row.draw for row in rows],
+            "step": [row.step for row in rows],
+            "metric": [row.metric for row in rows],
+            "value": [row.value for row in rows],
+            "outcome": [row.outcome for row in rows],
+        }
+        return self._store(pa.table(columns, schema=SCHEMA))
+
+    def read(self, parts: Sequence[PartRef], keys: Collection[TrialKey] | None = None) -> Sequence[ResultRow]:
+        """Returns the rows of the trials (or all), after checking each part's digest.
+
+        A part may hold rows of a trial whose valid rows are in another part; `Registry.results` says
+        which. Ask for each part with the trials that are valid in it.
+
+        Raises:
+            CorruptError: A part is missing or its bytes changed.
+        """
+        frame = self.scan(parts)
+        if keys is not None:
+            frame = frame.filter(pl.col("trial").is_in(list(keys)))
+        coords = {text: json.loads(text) for text in frame.get_column("coords").unique()}
+        return [
+            ResultRow(
+                trial=TrialKey(trial),
+                evaluation=evaluation,
+                coords=coords[text],
+                seed=seed,
+                draw=draw,
+                step=step,
+                metric=metric,
+                value=value,
+                outcome=outcome,
+            )
+            for trial, evaluation, text, seed, draw, step, metric, value, outcome in frame.select(
+                list(_COLUMNS)
+            ).iter_rows()
+        ]
+
+    def scan(self, parts: Sequence[PartRef]) -> pl.DataFrame:
+        """Returns all rows of the parts, in their order, with the column "part": the path of the part.
+
+        Raises:
+            CorruptError: A part is missing, its bytes changed, or it was written by a newer version.
+        """
+        distinct = list({part.path: part for part in parts}.values())
+        for part in distinct:
+            self._verify(part)
+        if not distinct:
+            return pl.DataFrame(schema={**_COLUMNS, "part": pl.String})
+        full = {str(self._root / part.path): part.path for part in distinct}
+        frame = (
+            pl.scan_parquet(list(full), include_file_paths="part", glob=False, hive_partitioning=False)
+            .select(*_COLUMNS, "part")
+            .collect()
+        )
+        return frame.with_columns(pl.col("part").replace_strict(full, return_dtype=pl.String))
+
+    def compact(self, parts: Sequence[PartRef], *, valid: Mapping[TrialKey, str] | None = None) -> PartRef:
+        """Writes one part that holds the rows of all these, sorted by trial; the old files stay.
+
+        Args:
+            parts: What is to be joined.
+            valid: Trial -> path of the part with its valid rows (`Registry.results`): other rows of
+                these trials, left by refused commits or earlier runs, are dropped, as they could not be
+                told apart any more. None keeps everything.
+
+        Raises:
+            CorruptError: As `scan`.
+            ValueError: No row is left.
+        """
+        frame = self.scan(parts)
+        if valid is not None:
+            listed = pl.DataFrame(
+                {"trial": list(valid), "part": list(valid.values())},
+                schema={"trial": pl.String, "part": pl.String},
+            )
+            frame = frame.join(listed, on=["trial", "part"], how="semi", maintain_order="left")
+        if frame.is_empty():
+            raise ValueError("nothing to compact: none of the rows in these parts is valid")
+        frame = frame.drop("part").sort("trial", maintain_order=True)
+        return self._store(
+            frame.to_arrow().cast(SCHEMA.remove_metadata()).replace_schema_metadata(SCHEMA.metadata)
+        )
+
+    def sweep(self, listed: Sequence[PartRef], *, older_than_s: float) -> Sequence[str]:
+        """Deletes unlisted parts and temporary files older than a grace period; returns their paths.
+
+        Args:
+            listed: Every part of the registry, read after the grace period's last commit.
+            older_than_s: The grace period: a part is on the disk before it is listed.
+        """
+        folder = self._root / FOLDER
+        kept = {part.path for part in listed}
+        found = list(durable.leftovers(folder, older_than_s=older_than_s))
+        for path in sorted(folder.glob("*.parquet")):
+            if self._relative(path) not in kept and durable.is_older(path, older_than_s):
+                found.append(path)
+        for path in found:
+            path.unlink(missing_ok=True)
+        return [self._relative(path) for path in found]
+
+    # --- within -------------------------------------------------------------------------------------------
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _store(self, table: Any) -> PartRef:
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+        data = buffer.getvalue()
+        path = self._root / FOLDER / f"{uuid.uuid4().hex}.parquet"
+        durable.make_folder(path.parent)
+        durable.write_file(path, data)
+        return PartRef(
+            path=self._relative(path),
+            sha256=hashlib.sha256(data).hexdigest(),
+            rows=table.num_rows,
+            size_bytes=len(data),
+        )
+
+    def _verify(self, part: PartRef) -> None:
+        path = self._root / part.path
+        try:
+            stat = path.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, part.sha256)
+            if self._verified.get(part.path) == seen:
+                return
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise CorruptError(_message(part, "is missing")) from None
+        if len(data) != part.size_bytes:
+            raise CorruptError(_message(part, f"has {len(data)} bytes, recorded are {part.size_bytes}"))
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != part.sha256:
+            raise CorruptError(
+                _message(part, f"has sha256 {digest[:12]}..., recorded is {part.sha256[:12]}...")
+            )
+        version = (pq.read_schema(io.BytesIO(data)).metadata or {}).get(_VERSION_KEY, b"").decode()
+        if version != SCHEMA_VERSION:
+            raise CorruptError(
+                f"the part {part.path} has schema {version or 'unknown'}, this version of orch reads schema "
+                f"{SCHEMA_VERSION}; upgrade orch"
+            )
+        self._verified[part.path] = seen
+
+
+def _coordinate_texts(rows: Sequence[ResultRow]) -> list[str]:
+    """Returns canonical JSON of each row's coords: equal coordinates are equal texts."""
+    return [
+        json.dumps(dict(row.coords), sort_keys=True, separators=(",", ":")) if row.coords else "{}"
+        for row in rows
+    ]
+
+
+def _message(part: PartRef, problem: str) -> str:
+    return (
+        f"the part {part.path} {problem}: no number from it is used. Run `orch fsck` to see which trials "
+        "it holds, and `orch fsck --repair` to compute them again"
+    )
+
+
+_: type[ResultStore] = ParquetResults
