@@ -14,7 +14,6 @@ from workloads.data.loader import Loader, crops
 from workloads.data.split import Split, stratified
 from workloads.streams import NAMES, Streams, stream_seed
 
-
 SPLIT_DIGEST = "30ba49a0b1d53d2be972420c6a5c622f63d50d11a64f75d86af33385e704e7b4"
 
 
