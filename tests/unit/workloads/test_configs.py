@@ -1,0 +1,180 @@
+"""Configuration: ranges, canonical forms, and what is known without torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workloads import CATALOG
+from workloads.api import from_plain, kinds, load_object, to_plain
+from workloads.configs import SPEC, TrainConfig, canonical, data_digest
+from workloads.data.configs import CIFAR10, FACTS, Digits
+from workloads.families import FAMILIES
+from workloads.networks.configs import DFNMR, Component, PathEnsemble, Plain, ResNet
+from workloads.recipe import SGD, Cosine, OneCycle, Step
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_catalogue_names_the_spec_and_the_spec_its_runtime() -> None:
+    assert load_object(CATALOG["classification"]) is SPEC
+    workload = load_object(SPEC.runtime)
+    assert callable(workload.train)
+    assert callable(workload.evaluate)
+    described = load_object(SPEC.describe)(TrainConfig(network=Plain(depth=5)))
+    # counted by hand: 9*(1*16 + 16*16 + 16*32 + 32*64) + 2*(16+16+32+64) + 64*10 + 10
+    assert described["parameters"] == 26_394
+    assert described["longest_path"] == 5
+    assert described["paths"] == 1
+
+
+def test_planning_loads_no_torch() -> None:
+    code = (
+        "import sys; from workloads.configs import SPEC, TrainConfig; SPEC.canonical(TrainConfig()); "
+        "print([m for m in ('torch', 'numpy', 'sklearn', 'safetensors') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_defaults_are_the_papers_recipe() -> None:
+    config = TrainConfig()
+    assert config.optimizer == SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    assert config.batch_size == 64
+    assert [Step().scale(epoch, 400) for epoch in (199, 200, 299, 300, 349, 350)] == pytest.approx(
+        [1, 0.1, 0.1, 0.01, 0.01, 0.001]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TrainConfig(epochs=0), "epochs: got 0, allowed is a whole number of at least 1"),
+        (lambda: TrainConfig(epochs=True), "epochs: got True"),
+        (lambda: TrainConfig(epochs=1.5), "epochs: got 1.5"),
+        (lambda: TrainConfig(batch_size=1), "batch_size: got 1, .* two images"),
+        (lambda: TrainConfig(initialisation="zeros"), "initialisation: got 'zeros', allowed is he"),
+        (lambda: SGD(lr=0.0), "lr: got 0.0, allowed is a finite number above 0"),
+        (lambda: SGD(lr=math.inf), "lr: got inf"),
+        (lambda: SGD(momentum=1.0), "momentum: got 1.0, allowed is 0 <= momentum < 1"),
+        (lambda: SGD(weight_decay=math.nan), "weight_decay: got nan"),
+        (lambda: Step(at=(0.5, 0.5)), r"at: got \[0.5, 0.5\], allowed is increasing fractions"),
+        (lambda: Step(at=(0.0,)), "at: got"),
+        (lambda: Step(factor=0.0), "factor: got 0.0"),
+        (lambda: OneCycle(warmup=1.0), "warmup: got 1.0, allowed is 0 < warmup < 1"),
+        (lambda: Digits(augmentation="flip"), "augmentation: got 'flip', allowed is one of auto, none, plus"),
+        (lambda: CIFAR10(augmentation=""), "augmentation: got ''"),
+    ],
+)
+def test_values_out_of_range_are_named(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_canonical_fills_the_network_from_the_data_set() -> None:
+    for data, channels, size in ((Digits(), 1, 8), (CIFAR10(), 3, 32)):
+        network = canonical(TrainConfig(data=data)).network
+        assert (network.classes, network.in_channels, network.input_size) == (10, channels, size)
+    with pytest.raises(ValueError, match=r"network.classes: got 100, allowed is 10, as digits has"):
+        canonical(TrainConfig(network=ResNet(classes=100)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (TrainConfig(data=Digits()), TrainConfig(data=Digits(augmentation="plus"))),
+        (
+            TrainConfig(optimizer=SGD(momentum=0, nesterov=True)),
+            TrainConfig(optimizer=SGD(momentum=0, nesterov=False)),
+        ),
+        (TrainConfig(network=DFNMR(depth=56)), TrainConfig(network=DFNMR(plain_depth=110))),
+        (
+            TrainConfig(network=Component(depth=26, path="LLL")),
+            TrainConfig(network=Component(depth=110, path="LLL")),
+        ),
+        (
+            TrainConfig(network=PathEnsemble(members=("RRR", "LLL"))),
+            TrainConfig(network=PathEnsemble(members=("LLL", "RRR"))),
+        ),
+        (TrainConfig(), TrainConfig(network=ResNet(classes=10, in_channels=1, input_size=8))),
+    ],
+)
+def test_equal_computations_are_one_configuration(one: TrainConfig, other: TrainConfig) -> None:
+    assert one != other
+    assert canonical(one) == canonical(other)
+    assert canonical(canonical(one)) == canonical(one)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 9},
+        {"batch_size": 32},
+        {"data": Digits(augmentation="none")},
+        {"data": CIFAR10()},
+        {"schedule": Cosine()},
+        {"optimizer": SGD(lr=0.05)},
+        {"network": ResNet(depth=14)},
+    ],
+)
+def test_different_computations_stay_apart(change: dict[str, Any]) -> None:
+    assert canonical(replace(TrainConfig(), **change)) != canonical(TrainConfig())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(),
+        TrainConfig(schedule=OneCycle(warmup=0.2), data=CIFAR10(augmentation="none")),
+        TrainConfig(schedule=Step(at=(0.25, 0.5)), network=PathEnsemble(members=("LLL", "LRR"))),
+    ],
+)
+@pytest.mark.parametrize("defaults", [True, False])
+def test_a_configuration_survives_json(config: TrainConfig, defaults: bool) -> None:
+    plain = json.loads(json.dumps(to_plain(config, defaults=defaults)))
+    assert from_plain(TrainConfig, plain) == config
+
+
+def test_digests_are_constants() -> None:
+    assert data_digest(TrainConfig()) == FACTS["digits"].digest
+    assert data_digest(TrainConfig(data=CIFAR10())) == "md5:c58f30108f718f92721af3b95e74349a"
+
+
+def test_fields_that_choose_a_kind_are_seen_as_such() -> None:
+    annotations = {name: kinds(value) for name, value in _hints().items()}
+    assert set(annotations["data"] or ()) == {"digits", "cifar10"}
+    assert set(annotations["schedule"] or ()) == {"step", "cosine", "one_cycle"}
+    assert {"plain", "resnet", "dfn", "component", "path_ensemble"} <= set(annotations["network"] or ())
+    assert annotations["optimizer"] is None
+
+
+def _hints() -> dict[str, Any]:
+    from workloads.api import hints
+
+    return hints(TrainConfig)
+
+
+def test_families_know_which_networks_they_suit() -> None:
+    ensemble = canonical(TrainConfig(network=PathEnsemble()))
+    single = canonical(TrainConfig(network=Component(path="LRR")))
+    for name in ("members", "without"):
+        assert FAMILIES[name].unsuited(ensemble) is None
+        assert "needs network.name path_ensemble, got component" in (FAMILIES[name].unsuited(single) or "")
+        assert not FAMILIES[name].gathers
+    assert FAMILIES["vote"].gathers
+    assert FAMILIES["vote"].unsuited(single) is None
+    assert "path_ensemble" in (FAMILIES["vote"].unsuited(ensemble) or "")
+
+
+def test_parameters_of_families_are_checked() -> None:
+    with pytest.raises(ValueError, match="member: got 'LXR', allowed is a path of three letters"):
+        FAMILIES["members"].parameters(member="LXR")
+    with pytest.raises(ValueError, match="combine: got 'median', allowed is probabilities or logits"):
+        FAMILIES["vote"].parameters(combine="median")
