@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import final
 
 from orchestrator.app.mirror_facts import read_facts
-from orchestrator.app.mirror_items import closing_items, mirror_items, opening_items
 from orchestrator.app.mirror_lock import held
 from orchestrator.app.mirror_picture import Facts, Picture, picture
 from orchestrator.app.mirror_runs import compose
@@ -31,8 +30,6 @@ BATCH = 200  # items whose rows are read together
 ACKNOWLEDGE = 20  # applied items removed from the outbox in one transaction
 ROUND_S = 1.0  # between two looks at the outbox: repeats of one training's item collapse meanwhile
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-__all__ = ["Mirror", "closing_items", "mirror_items", "opening_items"]
-
 ENDED = "|ended"  # suffix of the remembered key that says a submission's run has been ended
 
 Texts = Callable[[str], Mapping[str, str]]  # study -> artifact path -> text

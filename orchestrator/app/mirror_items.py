@@ -11,10 +11,11 @@ cell         "<cell>"                         mean and spread over its seeds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
-from orchestrator.model.plan import Assignment, Trial, TrialKey
+from orchestrator.model.plan import Assignment, TrialKey
 from orchestrator.model.run import Outcome, Submission
 
 Item: TypeAlias = tuple[str, str, str]  # study, kind, key
@@ -32,27 +33,39 @@ def gather_key(assignment: Assignment) -> str:
     return f"{assignment.evaluation}|{labels}|s{assignment.seed}{draw}"
 
 
-def item_of(assignment: Assignment, trials: Mapping[TrialKey, Trial]) -> Item:
+def item_of(assignment: Assignment, gathers: Collection[TrialKey]) -> Item:
     """Returns the item whose run shows an observation: its own, or the one of its network's training."""
-    if trials[assignment.trial].gathers:
+    if assignment.trial in gathers:
         return (assignment.study, "gather", gather_key(assignment))
     return (assignment.study, "training", training_key(assignment.cell, assignment.seed))
 
 
 def mirror_items(
-    by_trial: Mapping[TrialKey, Sequence[Assignment]],
-    trials: Mapping[TrialKey, Trial],
-    outcomes: Sequence[Outcome],
+    assignments: Iterable[Assignment], outcomes: Sequence[Outcome], *, gathers: Collection[TrialKey] = ()
 ) -> list[Item]:
-    """Returns the items that these outcomes make due, each once, in order.
+    """Returns the items that these outcomes make due, each once, in the outcomes' order.
 
     Args:
-        by_trial: The assignments of each trial, of every study that names it.
-        trials: The trials.
+        assignments: Every assignment, of any study, that names one of the trials.
         outcomes: New states; trials that will be tried again change no run.
+        gathers: Keys of the trials that join several networks.
     """
-    final = [outcome.trial for outcome in outcomes if outcome.state.final]
-    return list(dict.fromkeys(item_of(each, trials) for trial in final for each in by_trial.get(trial, ())))
+    return items_by_outcome(assignments, gathers=gathers)(outcomes)
+
+
+def items_by_outcome(
+    assignments: Iterable[Assignment], *, gathers: Collection[TrialKey] = ()
+) -> Callable[[Sequence[Outcome]], list[Item]]:
+    """Returns `mirror_items` over fixed assignments, indexed: what a driver calls at each commit."""
+    by_trial: defaultdict[TrialKey, list[Item]] = defaultdict(list)
+    for each in assignments:
+        by_trial[each.trial].append(item_of(each, gathers))
+
+    def items(outcomes: Sequence[Outcome]) -> list[Item]:
+        final = [outcome.trial for outcome in outcomes if outcome.state.final]
+        return list(dict.fromkeys(item for trial in final for item in by_trial.get(trial, ())))
+
+    return items
 
 
 def opening_items(submission: Submission) -> list[Item]:
@@ -64,7 +77,7 @@ def opening_items(submission: Submission) -> list[Item]:
 
 
 def closing_items(
-    submission: Submission, assignments: Iterable[Assignment], trials: Mapping[TrialKey, Trial]
+    submission: Submission, assignments: Iterable[Assignment], *, gathers: Collection[TrialKey] = ()
 ) -> list[Item]:
     """Returns the items of a submission that ends: all that it planned.
 
@@ -73,6 +86,6 @@ def closing_items(
     """
     study = submission.study
     mine = [each for each in assignments if each.study == study]
-    runs = dict.fromkeys(item_of(each, trials) for each in mine)
+    runs = dict.fromkeys(item_of(each, gathers) for each in mine)
     cells = dict.fromkeys((study, "cell", each.cell) for each in mine if each.evaluation == "test")
     return [*runs, *cells, (study, "closing", submission.id), (study, "study", study)]

@@ -12,10 +12,11 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from orchestrator.errors import TargetError
 from orchestrator.model.mirror import MirrorRun
@@ -31,27 +32,42 @@ from orchestrator.tracking.content import (
 )
 from orchestrator.tracking.schema import prepare_database, sqlite_path
 
-# The mirror has its own back-off, so a dead server must answer our thread soon and quietly.
-for _variable, _value in {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-    "GIT_PYTHON_REFRESH": "quiet",
-}.items():
-    os.environ.setdefault(_variable, _value)
-
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402  (reads the environment set above)
-from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.tracking import MlflowClient  # noqa: E402
-
-# Schema creation tells its steps, and a locked database prints a traceback; the mirror logs one line.
-logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-
 PAGE = 1000  # runs asked for in one search
 SINGLE_SEARCHES = 32  # so many missing keys are searched one by one (10 ms) before all are loaded (2 ms each)
 
 _ITEM_ERRORS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
+
+
+# The mirror has its own back-off, so a dead server must answer our thread soon and quietly.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+class _Api(NamedTuple):
+    """What we use of MLflow: imported when a tracker opens, in the mirror's thread (it takes a second)."""
+
+    client: Any
+    error: type[Exception]
+    metric: Any
+    param: Any
+    tag: Any
+
+
+@cache
+def _api() -> _Api:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    # Schema creation tells its steps, and a locked database prints a traceback; the mirror logs one line.
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    return _Api(MlflowClient, MlflowException, Metric, Param, RunTag)
 
 
 @final
@@ -74,6 +90,7 @@ class MlflowTracker:
             TargetError: MLflow cannot be reached.
         """
         self._uri = uri
+        self._api = _api()
         path = sqlite_path(uri)
         if artifact_root is None and path is not None:
             artifact_root = str(path.parent / "artifacts")
@@ -81,7 +98,7 @@ class MlflowTracker:
         try:
             if path is not None:
                 prepare_database(path)
-            self._client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            self._client: Any = self._api.client(tracking_uri=uri, registry_uri=uri)
         except Exception as error:  # whatever it is (a driver's error, too), there is no mirror now
             raise TargetError(self._message(error)) from error
         self._experiments: dict[str, str] = {}  # study -> experiment id
@@ -167,8 +184,8 @@ class MlflowTracker:
         """Returns the run of that id where it is ours and nobody deleted it, else None."""
         try:
             found = self._client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        except self._api.error as error:
+            if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
                 return None  # the registry remembers another, perhaps emptied, MLflow
             raise
         ours = found.data.tags.get(HASH_TAG) == key_hash(run)
@@ -207,7 +224,7 @@ class MlflowTracker:
             experiment, start_time=content.start_ms(run), tags=tags, run_name=cut(run.name, NAME_LIMIT)
         )
         run_id = str(created.info.run_id)
-        self._client.log_batch(run_id, metrics=_metrics(content.points(run)), params=_params(run))
+        self._client.log_batch(run_id, metrics=self._metrics(run), params=self._params(run))
         self._write_artifacts(run_id, run)
         if run.status != "RUNNING":
             self._client.set_terminated(run_id, run.status, content.end_ms(run))
@@ -219,11 +236,11 @@ class MlflowTracker:
         if ended and shown.get(DIGEST_TAG) == tags[DIGEST_TAG] and existing.info.status == run.status:
             return
         digests = {name: tags.pop(name) for name in (DIGEST_TAG, METRICS_TAG)}
-        changed = [RunTag(key, value) for key, value in tags.items() if shown.get(key) != value]
-        params = [each for each in _params(run) if each.key not in existing.data.params]
+        changed = [self._api.tag(key, value) for key, value in tags.items() if shown.get(key) != value]
+        params = [each for each in self._params(run) if each.key not in existing.data.params]
         # Points that are recorded already are recognised by (value, step, timestamp) and not doubled.
         has_metrics = ended and shown.get(METRICS_TAG) == digests[METRICS_TAG]
-        metrics = [] if has_metrics else _metrics(content.points(run))
+        metrics = [] if has_metrics else self._metrics(run)
         if metrics or params or changed:
             self._client.log_batch(run_id, metrics=metrics, params=params, tags=changed)
         for key in shown:
@@ -231,7 +248,7 @@ class MlflowTracker:
                 self._client.delete_tag(run_id, key)  # the error of a try before, say
         self._write_artifacts(run_id, run)
         # Last: until here the old digest makes a replay do all of it again.
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in digests.items()])
+        self._client.log_batch(run_id, tags=[self._api.tag(key, value) for key, value in digests.items()])
         if run.status == "RUNNING":
             if ended:
                 self._client.update_run(run_id, status="RUNNING")
@@ -267,13 +284,20 @@ class MlflowTracker:
                 target.write_text(text, encoding="utf-8")
             self._client.log_artifacts(run_id, folder)
 
+    def _metrics(self, run: MirrorRun) -> list[Any]:
+        metric = self._api.metric
+        return [metric(name, value, at_ms, step) for name, step, at_ms, value in content.points(run)]
+
+    def _params(self, run: MirrorRun) -> list[Any]:
+        return [self._api.param(key, value) for key, value in content.params(run).items()]
+
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Turns what may pass by itself into TargetError; errors of the item itself go through."""
         try:
             yield
-        except MlflowException as error:
-            if error.error_code in _ITEM_ERRORS:
+        except self._api.error as error:
+            if getattr(error, "error_code", "") in _ITEM_ERRORS:
                 raise
             raise TargetError(self._message(error)) from error
         except OSError as error:  # requests' exceptions are OSErrors
@@ -283,14 +307,6 @@ class MlflowTracker:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         text = f"MLflow at {self._uri} does not answer: {cut(first, 300)}"
         return re.sub(r"//[^/@\s]*@", "//***@", text)  # a password in an address stays out of logs
-
-
-def _metrics(points: Iterable[content.Point]) -> list[Any]:
-    return [Metric(name, value, timestamp_ms, step) for name, step, timestamp_ms, value in points]
-
-
-def _params(run: MirrorRun) -> list[Any]:
-    return [Param(key, value) for key, value in content.params(run).items()]
 
 
 if TYPE_CHECKING:

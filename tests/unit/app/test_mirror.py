@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from orchestrator.app.mirror import Mirror, closing_items, mirror_items, opening_items
+from orchestrator.app.mirror import Mirror
+from orchestrator.app.mirror_items import closing_items, items_by_outcome, mirror_items, opening_items
 from orchestrator.app.mirror_lock import held
 from orchestrator.errors import CorruptError, TargetError
 from orchestrator.model.mirror import MirrorRun
@@ -63,6 +64,9 @@ class MemoryResults:
 
 def key(text: str) -> TrialKey:
     return TrialKey(text.ljust(32, "0"))
+
+
+GATHERS = frozenset(key(f"g{seed}") for seed in SEEDS)
 
 
 def plan() -> Plan:
@@ -177,9 +181,6 @@ class Desk:
 
     def run(self, *trials: Trial, state: State = State.SUCCEEDED) -> None:
         """Claims and finishes trials, and asks for their runs, as the driver does."""
-        by_trial: dict[TrialKey, list[Assignment]] = {}
-        for each in self.plan.assignments:
-            by_trial.setdefault(each.trial, []).append(each)
         claims = self.registry.claim(self.lease, [trial.key for trial in trials])
         assert len(claims) == len(trials)
         rows = [row for claim in claims for row in rows_of(claim.trial)] if state.has_result else []
@@ -196,7 +197,7 @@ class Desk:
             started=started,
             outcomes=outcomes,
             part=self.results.write(rows) if rows else None,
-            mirror=mirror_items(by_trial, self.plan.trials, outcomes),
+            mirror=mirror_items(self.plan.assignments, outcomes, gathers=GATHERS),
         )
 
     def run_all(self) -> None:
@@ -205,7 +206,7 @@ class Desk:
             self.run(*(trial for trial in everything if trial.stage == stage))
 
     def close_submission(self) -> None:
-        self.commit(closing_items(self.submission, self.plan.assignments, self.plan.trials))
+        self.commit(closing_items(self.submission, self.plan.assignments, gathers=GATHERS))
 
     def mirror(self, **changes: Any) -> Mirror:
         options: dict[str, Any] = {
@@ -486,13 +487,10 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
 
 
 def test_items_of_an_outcome() -> None:
-    drawn = plan()
-    by_trial: dict[TrialKey, list[Assignment]] = {}
-    for each in drawn.assignments:
-        by_trial.setdefault(each.trial, []).append(each)
+    assignments = list(plan().assignments)
     # A second study shares a training: it shows there too.
-    shared = replace(by_trial[key("t140")][0], study="other", cell="d=14")
-    by_trial[key("t140")].append(shared)
+    first = next(each for each in assignments if each.trial == key("t140"))
+    assignments.append(replace(first, study="other", cell="d=14"))
 
     def outcome(name: str, state: State) -> Outcome:
         return Outcome(trial=key(name), epoch=1, state=state)
@@ -504,8 +502,10 @@ def test_items_of_an_outcome() -> None:
         outcome("g0", State.BLOCKED),
         outcome("unknown", State.SUCCEEDED),
     ]
-    assert mirror_items(by_trial, drawn.trials, outcomes) == [
+    expected = [
         (STUDY, "training", "depth=14|s0"),
         ("other", "training", "d=14|s0"),
         (STUDY, "gather", "vote|depth=Overall,member=–|s0"),
     ]
+    assert mirror_items(assignments, outcomes, gathers=GATHERS) == expected
+    assert items_by_outcome(assignments, gathers=GATHERS)(outcomes) == expected
