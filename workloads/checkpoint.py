@@ -1,11 +1,12 @@
 """What a checkpoint directory of the classification workload holds.
 
     config.json            the canonical configuration, the seed and the format
-    network.safetensors    weights and buffers
-    training.safetensors   momentum, stream states, the epoch's order and its partial sums
+    network.pt             weights and buffers
+    training.pt            momentum, stream states, the epoch's order and its partial sums
     training.json          position, and how the training ended
 
-No file is a pickle, so that opening a checkpoint runs no code. Whoever calls `write` makes it durable.
+Tensors are read with torch's restricted unpickler, which knows tensors and nothing else, so that opening a
+checkpoint runs no code. Whoever calls `write` makes it durable.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from workloads.api import from_plain, to_plain
 from workloads.configs import TrainConfig
 
 _FORMAT: Final = 1
-_CONFIG, _NETWORK = "config.json", "network.safetensors"
-_TENSORS, _STATE = "training.safetensors", "training.json"
+_CONFIG, _NETWORK = "config.json", "network.pt"
+_TENSORS, _STATE = "training.pt", "training.json"
 
 
 def write(
@@ -47,8 +47,8 @@ def write(
     """
     head = {"format": _FORMAT, "seed": seed, "config": to_plain(config)}
     _write_json(folder / _CONFIG, head)
-    save_file(_detached(network), folder / _NETWORK)
-    save_file(_detached(tensors), folder / _TENSORS)
+    torch.save(_detached(network), folder / _NETWORK)
+    torch.save(_detached(tensors), folder / _TENSORS)
     _write_json(folder / _STATE, state)
 
 
@@ -67,20 +67,25 @@ def read_config(folder: Path) -> tuple[TrainConfig, int]:
 
 def read_network(folder: Path) -> dict[str, torch.Tensor]:
     """Returns the state dict of a checkpoint's network, on the CPU."""
-    return load_file(folder / _NETWORK)
+    return _load(folder / _NETWORK)
 
 
 def read_training(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Returns the further tensors and plain values that `write` was given."""
-    return load_file(folder / _TENSORS), json.loads((folder / _STATE).read_text("utf-8"))
+    return _load(folder / _TENSORS), json.loads((folder / _STATE).read_text("utf-8"))
 
 
 def _detached(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    # cloned: parameters are views into one vector, and safetensors refuses shared memory
+    # cloned: parameters are views into one vector, and a view is saved with all of its storage
     return {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
+
+
+def _load(path: Path) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return tensors
 
 
 def _write_json(path: Path, value: Any) -> None:

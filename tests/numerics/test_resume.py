@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -177,12 +178,30 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         next(reports(ENSEMBLE, resume={0: tmp_path}))
 
 
-def test_a_checkpoint_says_what_it_is_and_holds_no_pickle(tmp_path: Path) -> None:
+class Evil:
+    """A pickle of this writes a file when it is read."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.marker,))
+
+
+def test_a_malicious_checkpoint_runs_nothing(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    torch.save({"weight": Evil(marker)}, tmp_path / "network.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoint.read_network(tmp_path)
+    assert not marker.exists()
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
     first = next(reports(RESIDUAL))
     assert first.save is not None
     first.save(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"config.json", "network.safetensors", "training.safetensors", "training.json"}
+    assert names == {"config.json", "network.pt", "training.pt", "training.json"}
     config, seed = checkpoint.read_config(tmp_path)
     assert seed == 3
     assert to_plain(config.network)["classes"] == 10
