@@ -9,6 +9,7 @@ import polars as pl
 
 from orchestrator.model.frame import Frame
 from orchestrator.model.plan import Assignment, Dimension, State, TrialKey, TrialStatus
+from orchestrator.model.run import Cause
 from orchestrator.model.study import ABSENT
 
 # What the frame asks of a scan of the parts.
@@ -102,7 +103,9 @@ def _told(
         why = ": ".join(filter(None, (blocker.state.value, blocker.cause, blocker.message)))
         return State.BLOCKED.value, status.message or f"needs {status.blocked_by}, which {why}"
     if status.state is State.FAILED:
-        return State.FAILED.value, ": ".join(filter(None, (status.cause, status.message)))
+        # "out of memory: ..." tells more than the message alone, "error: ..." does not.
+        cause = "" if status.cause == Cause.ERROR and status.message else status.cause
+        return State.FAILED.value, ": ".join(filter(None, (cause, status.message)))
     return status.state.value, status.message
 
 
@@ -170,13 +173,13 @@ def _observed(
     measured = (
         rows.lazy()
         .select(pl.col(name).cast(kind) for name, kind in ROW_SCHEMA.items() if name not in ("seed", "draw"))
-        .join(valid_parts.lazy(), on=["trial", "part"], how="semi")
-        .join(coordinates.lazy(), on="coords", how="left")
+        .join(valid_parts.lazy(), on=["trial", "part"], how="semi", maintain_order="left")
+        .join(coordinates.lazy(), on="coords", how="left", maintain_order="left")
     )
     planned = lines.lazy().drop("state", "message").rename({"evaluation": "asked"})
     shared = [label for label in labels if f"={label[1:]}" in coordinates.columns]
     return (
-        measured.join(planned, on="trial", how="inner")
+        measured.join(planned, on="trial", how="inner", maintain_order="left_right")
         # A training's rows say themselves what they are; a condition's rows bear its family's name, the
         # study calls it by the evaluation's.
         .with_columns(
@@ -192,6 +195,5 @@ def _observed(
             *labels,
             *added,
         )
-        .sort("line", "evaluation", "metric", "step", *added, maintain_order=True)
         .collect()
     )

@@ -66,7 +66,7 @@ def observe(context: Context, frame: Frame, metrics: Sequence[str]) -> pl.DataFr
     units = _units(lines, reported, metrics, coordinates)
     # Values: null where the curve has no such step.
     units = units.join(picked.select(*place, "value"), on=place, how="left")
-    judged = picked.filter(pl.col("metric") == judge)
+    judged = picked.filter(pl.col("metric").is_in([judge] if judge else []))
     judged = judged.select(*_ID, *coordinates, pl.col("value").alias("judged"))
     units = units.join(judged, on=[*_ID, *coordinates], how="left")
     selection = where(context, frame, spec.where, "where", metrics)

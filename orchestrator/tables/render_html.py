@@ -33,16 +33,20 @@ def _head(table: Table) -> list[str]:
         if index == len(levels) - 1:
             cells += [f'<th scope="col">{_text(name)}</th>' for name in table.row_names]
         elif table.row_names:
-            cells.append(f'<td colspan="{len(table.row_names)}"></td>')
+            cells.append(_blank(len(table.row_names)))
         for span in spans:
             if span.label == "":
-                cells.append(f'<td colspan="{span.width}"></td>' if span.width > 1 else "<td></td>")
+                cells.append(_blank(span.width))
             elif span.width > 1:
                 cells.append(f'<th scope="colgroup" colspan="{span.width}">{_text(span.label)}</th>')
             else:
                 cells.append(f'<th scope="col">{_text(span.label)}</th>')
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return lines
+
+
+def _blank(width: int) -> str:
+    return f'<td colspan="{width}"></td>' if width > 1 else "<td></td>"
 
 
 def _body(table: Table) -> list[str]:

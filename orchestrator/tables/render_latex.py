@@ -27,7 +27,6 @@ _SPECIAL = {
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
-    "-": "{-}",
     "±": r"$\pm$",
     "×": r"$\times$",
     "–": "--",
@@ -38,7 +37,7 @@ _SPECIAL = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
 }
-_ANY = re.compile("|".join(re.escape(character) for character in _SPECIAL))
+_ANY = re.compile("--+|" + "|".join(re.escape(character) for character in _SPECIAL))
 _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
@@ -65,7 +64,12 @@ def latex(table: Table) -> str:
 def escape(text: str) -> str:
     r"""Returns text in which no character has a meaning for LaTeX; "-" before a digit is a minus sign."""
     parts = _MINUS.split(plain(text))
-    return "$-$".join(_ANY.sub(lambda found: _SPECIAL[found[0]], part) for part in parts)
+    return "$-$".join(_ANY.sub(_replacement, part) for part in parts)
+
+
+def _replacement(found: re.Match[str]) -> str:
+    text = found[0]
+    return _SPECIAL[text] if text in _SPECIAL else "{}".join(text)
 
 
 def _head(table: Table) -> list[str]:
