@@ -116,7 +116,7 @@ def _grid():
         {"classes": 2, "in_channels": 1, "input_size": 1, "width": 0.0625},
     ]
     for shape in shapes:
-        for depth in (8, 14, 20, 44, 62):
+        for depth in (8, 14, 44):
             yield ResNet(depth=depth, **shape)
             yield Plain(depth=depth + 3, **shape)
             yield DFN(depth=depth + 3, **shape)

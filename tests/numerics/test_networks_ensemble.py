@@ -128,7 +128,9 @@ def test_evaluation_equals_the_plain_form_to_the_bit() -> None:
         assert torch.equal(net(x_NCHW), plain_MNK)
 
 
-@pytest.mark.parametrize("wanted", [("RRR",), ("LLR", "LLL"), PATHS[::-1], PATHS[:7]], ids=str)
+@pytest.mark.parametrize(
+    "wanted", [("RRR",), ("LLR", "LLL"), PATHS[::-1], PATHS[:7], ("LRR", "LRR")], ids=str
+)
 def test_some_members_at_test_time_in_the_order_asked(wanted) -> None:
     net = trained().eval()
     x_NCHW, _ = batch(9)

@@ -5,14 +5,15 @@ Source: Zhao et al. 2016, section 6.2, and the authors' released code.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from workloads.networks import checks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
-    """Abstract: the fields that every kind has.
+class Common(ABC):
+    """The fields that every kind has.
 
     Attributes:
         width: Multiple of the channels 16, 32, 64; 4 in Zhao et al., Table 5 (DFN-MR2 and 3). It must give
@@ -31,6 +32,11 @@ class Common:
     input_size: int | None = None
     bn_eps: float = 2e-5
     bn_momentum: float = 0.1
+
+    @property
+    @abstractmethod
+    def printed_depth(self) -> int:
+        """Convolutions and the fully connected layer on the longest path."""
 
     @property
     def channels(self) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from workloads.networks.common import Common
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Norm:
     """Constants of batch normalisation.

@@ -141,8 +141,7 @@ class PathEnsembleNet(nn.Module):
                 for prefix in _prefixes(wanted, group)
             }
         # One call a member: a single product over all rows may round otherwise than the plain form's.
-        logits_NK = {path: self.head(outputs_NCHW[path]) for path in outputs_NCHW}
-        return torch.stack([logits_NK[path] for path in wanted])
+        return torch.stack([self.head(outputs_NCHW[path]) for path in wanted])
 
     def vote(self, logits_MNK: Tensor) -> Tensor:
         """Returns probabilities_NK of the members whose logits are given, all or some."""
