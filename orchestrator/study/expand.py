@@ -1,0 +1,191 @@
+"""A study's cells: every combination of levels with the canonical config it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from typing import Any
+
+from orchestrator.model.plan import Cell
+from orchestrator.model.study import Study
+from orchestrator.study import combine
+from orchestrator.study.canonical import Writer
+from orchestrator.study.combine import Picks
+from orchestrator.study.config import (
+    Issue,
+    bind_field,
+    construct,
+    default_of,
+    fields_of,
+    guarded,
+)
+from orchestrator.study.patches import Patch, Patches, apply, blame
+from orchestrator.study.problems import Problems
+from orchestrator.study.text import listed, quoted, suggestion
+from orchestrator.study.variants import VARIANT, combinations
+from workloads.api import Spec, hints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundCell:
+    """A cell together with what planning needs of it.
+
+    Attributes:
+        cell: The cell.
+        config: Its canonical config, an instance of `Spec.config`.
+        identity: Canonical JSON of that config, without defaults.
+        digest: Digest of the data that it reads.
+    """
+
+    cell: Cell
+    config: Any
+    identity: str
+    digest: str
+
+
+def count_cells(study: Study) -> int:
+    """Returns the number of cells by counting; an upper bound where many factors are entangled."""
+    return combine.count(study.design)
+
+
+def expand(study: Study, spec: Spec) -> list[Cell]:
+    """Returns the study's cells in the order of the design.
+
+    Raises:
+        StudyError: Configs that the workload does not take, each at its place in the text.
+    """
+    problems = Problems("study", study.places)
+    bound, _ = expand_bound(study, spec, problems)
+    problems.finish()
+    return [each.cell for each in bound]
+
+
+def expand_bound(study: Study, spec: Spec, problems: Problems) -> tuple[list[BoundCell], list[str]]:
+    """Returns the cells with their configs, and notes; what is wrong goes to `problems`."""
+    patches = Patches(study)
+    binder = _Binder(study, spec)
+    found: list[BoundCell] = []
+    for variant, picks in combinations(study.design):
+        labels = _labels(study, variant, picks)
+        name = (
+            f"{VARIANT}={variant}"
+            if variant is not None
+            else ",".join([f"{k}={v}" for k, v in labels.items()])
+        )
+        applied = patches.of(picks, variant)
+        issues: list[Issue] = []
+        bound = binder.bind(applied, issues)
+        if bound is None:
+            _tell(issues, applied, name, problems)
+            if problems.full:
+                break
+            continue
+        plain, identity, config, digest = bound
+        cell = Cell(index=len(found), name=name, labels=labels, config=plain)
+        found.append(BoundCell(cell=cell, config=config, identity=identity, digest=digest))
+    if not found and not len(problems):
+        problems.add(("design",), "no-cells", "the design comes to no cell: everything is excluded", key=True)
+    notes = [
+        f"overrides: number {index + 1} fits no cell"
+        for index, used in enumerate(patches.override_used)
+        if not used
+    ]
+    return found, notes
+
+
+def _labels(study: Study, variant: str | None, picks: Picks) -> dict[str, str]:
+    labels = {} if variant is None else {VARIANT: variant}
+    for factor, pick in zip(study.design.factors, picks, strict=True):
+        if pick >= 0:
+            labels[factor.name] = factor.levels[pick].label
+    return labels
+
+
+def _tell(issues: Sequence[Issue], applied: Sequence[Patch], cell: str, problems: Problems) -> None:
+    for issue in issues:
+        patch = blame(issue.path, issue.message, applied)
+        message = f"{issue.message} (in cell {cell})"
+        if patch is None:
+            place: tuple[str | int, ...] = ("config", *issue.path)
+            problems.add(place, issue.code, message, key=issue.code == "unknown-path", once=issue.message)
+        elif patch.place:
+            problems.add(patch.place, issue.code, message, once=issue.message)
+        else:
+            problems.add_at(("--set", 0, 0), issue.code, message, once=issue.message)
+
+
+class _Binder:
+    """Binds configs that share most of their parts: each top field is bound once for each set of patches."""
+
+    def __init__(self, study: Study, spec: Spec) -> None:
+        self._spec = spec
+        self._tree = study.config
+        self._fields = fields_of(spec.config)
+        self._hints = hints(spec.config)
+        self._seen: dict[tuple[int | str, ...], tuple[Any, list[Issue]]] = {}
+        self._writer = Writer(spec.config)
+        self._base: dict[str, Any] = {}
+        self._base_issues: dict[str, list[Issue]] = {}
+        for head in study.config:
+            self._base[head], self._base_issues[head] = self._field(head, [])
+        self._required = [
+            name
+            for name, each in self._fields.items()
+            if default_of(each) is MISSING and name not in self._base
+        ]
+
+    def bind(
+        self, applied: Sequence[Patch], issues: list[Issue]
+    ) -> tuple[Mapping[str, Any], str, Any, str] | None:
+        """Returns (plain config, identity text, canonical config, data digest), or None with issues."""
+        by_head: dict[str, list[Patch]] = {}
+        for patch in applied:
+            by_head.setdefault(patch.path[0], []).append(patch)
+        values = dict(self._base)
+        for head, patches in by_head.items():
+            key: tuple[int | str, ...] = (head, *[patch.uid for patch in patches])
+            found = self._seen.get(key)
+            if found is None:
+                found = self._seen[key] = self._field(head, patches)
+            values[head], faults = found
+            if faults:
+                issues += faults
+        for head, faults in self._base_issues.items():
+            if faults and head not in by_head:
+                issues += faults
+        for name in self._required:
+            if name not in values:
+                message = f"{name} must be given; it has no default"
+                issues.append(Issue(path=(name,), code="missing-key", message=message))
+        if issues:
+            return None
+        spec = self._spec
+        config = construct(spec.config, values, issues)
+        config = config if issues else guarded(lambda: spec.canonical(config), issues)
+        digest = "" if issues else guarded(lambda: spec.data_digest(config), issues)
+        if issues:
+            return None
+        try:
+            plain, identity = self._writer.write(config)
+        except ValueError as fault:
+            issues.append(
+                Issue(path=(), code="bad-value", message=f"the canonical config is not plain: {fault}")
+            )
+            return None
+        return plain, identity, config, digest
+
+    def _field(self, head: str, patches: Sequence[Patch]) -> tuple[Any, list[Issue]]:
+        issues: list[Issue] = []
+        if head not in self._fields:
+            hint = suggestion(head, self._fields)
+            message = f"unknown config key {quoted(head)}{hint}; known: {listed(self._fields, 40)}"
+            return MISSING, [Issue(path=(head,), code="unknown-path", message=message)]
+        tree = {head: self._tree[head]} if head in self._tree else {}
+        for patch in apply(tree, patches):
+            dots = ".".join(patch.path)
+            message = f"{dots} cannot be set: something above it is a single value, not a group of fields"
+            issues.append(Issue(path=patch.path, code="unknown-path", message=message))
+        if issues:
+            return MISSING, issues
+        bound = bind_field(self._hints[head], tree[head], default_of(self._fields[head]), issues, (head,))
+        return bound, issues

@@ -1,0 +1,155 @@
+"""YAML text to a checked, frozen study; everything wrong is told at once, each at its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic_core import PydanticCustomError
+
+from orchestrator.errors import StudyError, UsageError
+from orchestrator.model.study import Study
+from orchestrator.study import convert, source
+from orchestrator.study.check import check
+from orchestrator.study.document import export
+from orchestrator.study.problems import Problems, keys_of, places_of
+from orchestrator.study.reader import Node, parse_value
+from orchestrator.study.schema import IGNORED, MAX_COUNT, MAX_SEED, StudyFile, check_seeds
+from orchestrator.study.text import plain, quoted
+from orchestrator.study.validate import guard, validate
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+_RANGE = re.compile(r"\s*(\d{1,19})\s*-\s*(\d{1,19})\s*")
+
+
+def load(path: Path, *, patches: Mapping[str, Any] = _NONE, seeds: tuple[int, ...] | None = None) -> Study:
+    """Returns the study that a file declares.
+
+    Args:
+        path: The YAML file.
+        patches: Dotted config path -> value (`--set`), applied last.
+        seeds: Seeds in place of the file's (`--seeds`).
+
+    Raises:
+        StudyError: Everything that is wrong with it, in the order of the text.
+    """
+    return _study(source.read(path), str(path), patches, seeds)
+
+
+def from_document(
+    document: Mapping[str, Any],
+    *,
+    file: str = "study",
+    patches: Mapping[str, Any] = _NONE,
+    seeds: tuple[int, ...] | None = None,
+) -> Study:
+    """Returns the study of a document that is already data, such as `Study.document`.
+
+    Args:
+        document: The document.
+        file: Name for messages, and where a relative `extends` begins.
+        patches: Dotted config path -> value, applied last.
+        seeds: Seeds in place of the document's.
+
+    Raises:
+        StudyError: Everything that is wrong with it.
+    """
+    return _study(source.from_plain(document, file), file, patches, seeds)
+
+
+def _study(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, ...] | None) -> Study:
+    places = places_of(node)
+    problems = Problems(file, places, keys_of(node))
+    guard(node, problems)
+    model = validate(node.data(), problems)
+    if model is None:
+        problems.finish()
+        raise AssertionError("an invalid document without a problem")
+    design = convert.design(model, problems)
+    evaluations = convert.evaluations(model, problems)
+    rules = convert.rules(model)
+    tables = convert.tables(model, problems)
+    check(design, evaluations, rules, problems)
+    problems.finish()
+    adaptive = isinstance(model.seeds, dict)
+    return Study(
+        name=model.study,
+        workload=model.workload,
+        design=design,
+        title=model.title,
+        paper=model.paper,
+        notes=model.notes,
+        config=plain(model.config),
+        code=model.code,
+        seeds=seeds if seeds is not None else ((0,) if adaptive else model.seeds),
+        evaluations=evaluations,
+        tables=tables,
+        resources=rules,
+        fuse=int(model.fuse),
+        patches=dict(patches),
+        document=export(node.data()),
+        ignored=_ignored(model, adaptive),
+        places=places,
+    )
+
+
+def _ignored(model: StudyFile, adaptive: bool) -> tuple[str, ...]:
+    found = [key for key in IGNORED if getattr(model, key) is not None]
+    found += ["seeds (adaptive)"] if adaptive else []
+    found += [
+        f"tables.{name}.published" for name, table in model.tables.items() if table.published is not None
+    ]
+    return tuple(found)
+
+
+# --- patches of the command line ----------------------------------------------------------------------
+
+
+def parse_patch(text: str) -> tuple[str, Any]:
+    """Returns (dotted path, value) of a `--set` such as "network.depth=56".
+
+    Raises:
+        UsageError: No "=", no path, or a value that is not YAML.
+    """
+    path, separator, value = text.partition("=")
+    path = path.strip()
+    if not separator or not _PATH.fullmatch(path):
+        raise UsageError(f"--set {quoted(text)}: expected PATH=VALUE, as network.depth=56")
+    if not value.strip():
+        raise UsageError(f"--set {quoted(text)}: no value; write null for none, or '' for empty text")
+    try:
+        return path, plain(parse_value(value, "--set"))
+    except StudyError as error:
+        raise UsageError(f"--set {quoted(text)}: {error.problems[0].message}") from None
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Returns the seeds of a `--seeds`: "5" means 0..4, "0-4" and "0,2,5" say which.
+
+    Raises:
+        UsageError: Anything else.
+    """
+    try:
+        if text.strip().isdecimal() and len(text.strip()) < 20:
+            found = check_seeds(int(text))
+        else:
+            listed: list[int] = []
+            for part in text.split(","):
+                span = _RANGE.fullmatch(part)
+                first, last = (int(span[1]), int(span[2])) if span else (int(part), int(part))
+                if last < first or last - first >= MAX_COUNT or last > MAX_SEED:
+                    raise ValueError(f"{part.strip()} is not a range of at most {MAX_COUNT:,} seeds")
+                listed.extend(range(first, last + 1))
+            found = check_seeds(listed)
+    except (ValueError, PydanticCustomError) as error:
+        reason = error.message() if isinstance(error, PydanticCustomError) else str(error)
+        message = (
+            f"--seeds {quoted(text)}: expected a number of seeds, a range 0-4 or a list 0,2,5 ({reason})"
+        )
+        raise UsageError(message) from None
+    assert isinstance(found, tuple)
+    return found

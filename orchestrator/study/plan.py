@@ -1,0 +1,301 @@
+"""The plan of a study: its trials, what each planned observation comes from, and what to know.
+
+`plan` needs neither torch nor data nor a registry; `know` adds what the registry already has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from orchestrator.errors import Problem, StudyError
+from orchestrator.model.plan import (
+    Assignment,
+    Plan,
+    Resources,
+    State,
+    Trial,
+    TrialKey,
+    TrialStatus,
+)
+from orchestrator.model.study import Study
+from orchestrator.study.dimensions import Labeller
+from orchestrator.study.expand import BoundCell, count_cells, expand_bound
+from orchestrator.study.identity import condition_key_of, training_key_of
+from orchestrator.study.notes import ignored_notes, shared_notes, zip_notes
+from orchestrator.study.observations import Application, Subject, applications, resources_of, widest
+from orchestrator.study.order import groups_of, run_order
+from orchestrator.study.problems import Problems
+from orchestrator.study.table_checks import check_tables
+from workloads.api import Spec
+
+MAX_TRIALS: Final = 100_000
+
+
+def plan(study: Study, spec: Spec, *, max_trials: int = MAX_TRIALS) -> Plan:
+    """Returns everything that a submission of the study would record.
+
+    Args:
+        study: The loaded study.
+        spec: Its workload.
+        max_trials: Refuse a study with more trials than this, before making them.
+
+    Raises:
+        StudyError: Too many trials; configs, evaluations or tables that the workload does not take.
+    """
+    trainings = count_cells(study) * len(study.seeds)
+    _refuse_many(study, trainings, max_trials)
+    file = study.places.get("study", ("study", 0, 0))[0]
+    problems = Problems(file, study.places)
+    cells, notes = expand_bound(study, spec, problems)
+    applied, more = applications(study, spec, cells, problems)
+    _refuse_many(study, _count(study, cells, applied), max_trials)
+    builder = _Builder(study, spec, cells)
+    builder.trainings()
+    for each in applied:
+        builder.evaluation(each)
+    check_tables(study, spec, builder.labeller, builder.observed, problems)
+    problems.finish()
+    notes = [*zip_notes(study), *shared_notes(cells), *notes, *more, *ignored_notes(study)]
+    return builder.finish(notes)
+
+
+def _refuse_many(study: Study, trials: int, limit: int) -> None:
+    if trials > limit:
+        file, line, column = study.places.get("design", ("study", 0, 0))
+        message = (
+            f"the study has {trials:,} trials; limit {limit:,} (--max-trials); vary less, or raise the limit"
+        )
+        raise StudyError(
+            [Problem(file=file, line=line, column=column, code="too-many-trials", message=message)]
+        )
+
+
+def _count(study: Study, cells: Sequence[BoundCell], applied: Sequence[Application]) -> int:
+    """Returns the number of planned trials, those that coincide counted twice."""
+    total = len(cells)
+    for each in applied:
+        for subject in each.subjects:
+            total += each.measures.count(subject.labels) * each.evaluation.draws
+    return total * len(study.seeds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Condition:
+    """A trial of the stage `evaluate`, before it has its place in the run order."""
+
+    family: str
+    parameters: Mapping[str, Any]
+    draw: int
+    seed: int
+    parents: tuple[TrialKey, ...]
+    gathers: bool
+    resources: Resources
+    label: str
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Collects trials and assignments; one use."""
+
+    study: Study
+    spec: Spec
+    cells: Sequence[BoundCell]
+    labeller: Labeller = field(init=False)
+    observed: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    _keys: list[list[TrialKey]] = field(default_factory=list)
+    _first: dict[TrialKey, tuple[int, int]] = field(default_factory=dict)  # cell, position of the seed
+    _conditions: dict[TrialKey, _Condition] = field(default_factory=dict)
+    _assignments: list[Assignment] = field(default_factory=list)
+    _full: list[Mapping[str, str]] = field(default_factory=list)
+    _resources: list[Resources] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.labeller = Labeller(self.study)
+
+    def trainings(self) -> None:
+        """Adds the trainings of all cells, each with its test and its curves."""
+        study = self.study
+        for index, bound in enumerate(self.cells):
+            cell = bound.cell
+            full = self.labeller.cell(cell.labels)
+            if full == cell.labels:
+                full = cell.labels  # one mapping in memory for both
+            self._full.append(full)
+            self._resources.append(resources_of(study, cell.labels))
+            self.observed.append(("test", full))
+            keys = [training_key_of(self.spec, bound.identity, bound.digest, seed) for seed in study.seeds]
+            self._keys.append(keys)
+            for position, (seed, key) in enumerate(zip(study.seeds, keys, strict=True)):
+                self._first.setdefault(key, (index, position))
+                self._assignments.append(
+                    Assignment(
+                        study=study.name, cell=cell.name, evaluation="test", labels=full, seed=seed, trial=key
+                    )
+                )
+
+    def evaluation(self, applied: Application) -> None:
+        """Adds the conditions of one evaluation on everything it applies to."""
+        evaluation = applied.evaluation
+        for subject in applied.subjects:
+            single = evaluation.gather is None
+            base = self._full[subject.members[0]] if single else self.labeller.cell(subject.labels)
+            held = evaluation.resources or widest([self._resources[each] for each in subject.members])
+            for measure in applied.measures.of(subject.labels):
+                labels = self.labeller.observation(base, evaluation.labels, measure.labels)
+                self.observed.append((evaluation.name, labels))
+                varied = ",".join(f"{name}={label}" for name, label in measure.labels.items())
+                title = f"{evaluation.name}[{varied}]" if varied else evaluation.name
+                for position, seed in enumerate(self.study.seeds):
+                    parents = tuple(self._keys[each][position] for each in subject.members)
+                    for draw in range(evaluation.draws):
+                        key = condition_key_of(
+                            self.spec, evaluation.family, measure.identity, draw, seed, parents
+                        )
+                        self._assign(evaluation.name, subject, labels, draw, seed, key)
+                        if key in self._conditions:
+                            continue
+                        drawn = f" draw {draw}" if evaluation.draws > 1 else ""
+                        self._conditions[key] = _Condition(
+                            family=evaluation.family,
+                            parameters=measure.parameters,
+                            draw=draw,
+                            seed=seed,
+                            parents=parents,
+                            gathers=not single,
+                            resources=held,
+                            label=f"{title} of {subject.name} seed {seed}{drawn}",
+                        )
+
+    def _assign(
+        self,
+        evaluation: str,
+        subject: Subject,
+        labels: Mapping[str, str],
+        draw: int,
+        seed: int,
+        key: TrialKey,
+    ) -> None:
+        self._assignments.append(
+            Assignment(
+                study=self.study.name,
+                cell=subject.name,
+                evaluation=evaluation,
+                labels=labels,
+                draw=draw,
+                seed=seed,
+                trial=key,
+            )
+        )
+
+    def finish(self, notes: Sequence[str]) -> Plan:
+        """Returns the plan, its trials in run order."""
+        owners = {cell: self._keys[cell] for cell, position in self._first.values() if position == 0}
+        groups = groups_of(owners.values(), self.study.fuse)
+        ordered = run_order(
+            self.study.name,
+            {key: position for key, (_, position) in self._first.items()},
+            groups,
+            {key: each.parents for key, each in self._conditions.items()},
+        )
+        trials: dict[TrialKey, Trial] = {}
+        for order, key in enumerate(ordered):
+            if key in self._first:
+                trials[key] = self._training(key, order, groups.get(key, ""))
+            else:
+                trials[key] = self._evaluation_trial(key, order)
+        return Plan(
+            study=self.study.name,
+            cells=tuple(each.cell for each in self.cells),
+            dimensions=self.labeller.dimensions(),
+            trials=trials,
+            assignments=tuple(self._assignments),
+            notes=tuple(notes),
+        )
+
+    def _training(self, key: TrialKey, order: int, group: str) -> Trial:
+        index, position = self._first[key]
+        seed = self.study.seeds[position]
+        return Trial(
+            key=key,
+            stage="train",
+            workload=self.study.workload,
+            config=self.cells[index].cell.config,
+            seed=seed,
+            resources=self._resources[index],
+            group=group,
+            order=order,
+            label=f"{self.cells[index].cell.name} seed {seed}",
+        )
+
+    def _evaluation_trial(self, key: TrialKey, order: int) -> Trial:
+        each = self._conditions[key]
+        return Trial(
+            key=key,
+            stage="evaluate",
+            workload=self.study.workload,
+            family=each.family,
+            parameters=each.parameters,
+            draw=each.draw,
+            seed=each.seed,
+            parents=each.parents,
+            gathers=each.gathers,
+            resources=each.resources,
+            order=order,
+            label=each.label,
+        )
+
+
+# --- what is already known ----------------------------------------------------------------------------
+
+
+def stale(plan: Plan, statuses: Mapping[TrialKey, TrialStatus], *, code: str) -> set[TrialKey]:
+    """Returns the trials whose result other code made, and the evaluations that read such a training.
+
+    Args:
+        plan: The plan.
+        statuses: What the registry knows.
+        code: Digest of the code that would run now.
+    """
+    found = {
+        key
+        for key in plan.trials
+        if (status := statuses.get(key)) is not None
+        and status.state.has_result
+        and status.code not in ("", code)
+    }
+    if found:
+        for key, trial in plan.trials.items():
+            known = statuses.get(key)
+            if known is not None and known.state.has_result and found & set(trial.parents):
+                found.add(key)
+    return found
+
+
+def know(
+    plan: Plan,
+    statuses: Mapping[TrialKey, TrialStatus],
+    *,
+    code: str,
+    rule: Literal["reuse", "warn", "rerun"],
+) -> Plan:
+    """Returns the plan with what the registry knows of its trials.
+
+    Args:
+        plan: The plan.
+        statuses: States of trials; those of other studies are left out.
+        code: Digest of the code that would run now.
+        rule: The study's `code`: results of other code are used, used with a note, or made again
+            (their known state then is PENDING).
+    """
+    known = {key: statuses[key] for key in plan.trials if key in statuses}
+    notes = list(plan.notes)
+    other = stale(plan, known, code=code) if rule != "reuse" else set()
+    if other:
+        many = f"{len(other)} cached trial{'s' if len(other) > 1 else ''} came from other code"
+        if rule == "rerun":
+            known.update({key: replace(known[key], state=State.PENDING) for key in other})
+            many += " and will run again (code: rerun)"
+        notes.append(many)
+    return replace(plan, known=known, notes=tuple(notes))

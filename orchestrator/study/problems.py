@@ -1,0 +1,102 @@
+"""Collects everything wrong in a study, each at its place in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from orchestrator.errors import Problem, StudyError
+from orchestrator.study.reader import Mark, Node
+
+Path: TypeAlias = Sequence[str | int]
+
+MAX_PROBLEMS = 200  # a reader mends the first ones; a slip in a large design would repeat for ever
+
+
+def dotted(path: Path) -> str:
+    """Returns the key of `Study.places` for a path: "design.factors.depth.levels.0"."""
+    return ".".join(str(step) for step in path)
+
+
+def places_of(node: Node) -> dict[str, Mark]:
+    """Returns the place of everything: the value's when it stands beside its key, else the key's."""
+    places: dict[str, Mark] = {"": node.mark}
+    for path, child, key in node.walk():
+        places.setdefault(dotted(path), child.mark if child.inline else key)
+    return places
+
+
+def keys_of(node: Node) -> dict[str, Mark]:
+    """Returns the place of every key."""
+    return {dotted(path): key for path, _, key in node.walk()}
+
+
+class Problems:
+    """Everything found so far; `finish` raises it all at once."""
+
+    def __init__(self, file: str, places: Mapping[str, Mark], keys: Mapping[str, Mark] | None = None) -> None:
+        """Takes the file's name for what has no place, and the places of values and of keys."""
+        self._file = file
+        self._places = places
+        self._keys = keys if keys is not None else places
+        self._found: dict[tuple[Mark, str, str], Problem] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._found.values())
+
+    @property
+    def full(self) -> bool:
+        """Whether further problems would not be told."""
+        return len(self._found) >= MAX_PROBLEMS
+
+    def add(self, path: Path, code: str, message: str, *, key: bool = False, once: str | None = None) -> None:
+        """Notes a problem at a path of the document, or at the nearest place above it.
+
+        Args:
+            path: Path inside the document.
+            code: Kebab-case kind.
+            message: What, got, allowed, what to do.
+            key: Point at the key rather than at its value.
+            once: What makes two problems at one place the same; the message unless said.
+        """
+        mark = self.mark(path, key=key)
+        identity = (mark, code, message if once is None else once)
+        if identity in self._found or self.full:
+            return
+        self._found[identity] = Problem(
+            file=mark[0], line=mark[1], column=mark[2], code=code, message=message
+        )
+
+    def add_at(self, mark: Mark, code: str, message: str, *, once: str | None = None) -> None:
+        """Notes a problem at a mark."""
+        identity = (mark, code, message if once is None else once)
+        if identity not in self._found and not self.full:
+            self._found[identity] = Problem(
+                file=mark[0], line=mark[1], column=mark[2], code=code, message=message
+            )
+
+    def mark(self, path: Path, *, key: bool = False) -> Mark:
+        """Returns the place of a path, or of the nearest thing above it."""
+        steps = list(path)
+        exact = True
+        while steps:
+            name = dotted(steps)
+            table = self._keys if key and exact else self._places
+            if name in table:
+                return table[name]
+            steps.pop()
+            exact = False
+        return (self._file, 0, 0)
+
+    def finish(self) -> None:
+        """Raises what was found, in the order of the text.
+
+        Raises:
+            StudyError: If there is any problem.
+        """
+        if self._found:
+            order = sorted(self._found.values(), key=lambda each: (each.file, each.line, each.column))
+            raise StudyError(order)

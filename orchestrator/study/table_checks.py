@@ -1,0 +1,184 @@
+"""Checks tables against what the study will observe: names, labels, metrics, entries that two labels fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from orchestrator.model.study import Axis, Study, TableSpec, Where
+from orchestrator.study.dimensions import Labeller, selected
+from orchestrator.study.problems import Path, Problems, dotted
+from orchestrator.study.text import unknown
+from workloads.api import Spec
+
+METRIC = "metric"
+DESCRIPTION = ("parameters", "longest_path", "flops", "paths")
+
+# evaluation, full labels: one for each distinct observation, seeds and draws aside
+Observed = Sequence[tuple[str, Mapping[str, str]]]
+
+
+def check_tables(
+    study: Study, spec: Spec, labeller: Labeller, observed: Observed, problems: Problems
+) -> None:
+    """Notes what is wrong in the study's tables."""
+    metrics: dict[str, tuple[str, ...]] = dict(spec.metrics)
+    coords: dict[str, tuple[str, ...]] = {}
+    if spec.describe:
+        metrics["network"] = DESCRIPTION
+    for evaluation in study.evaluations:
+        family = spec.families.get(evaluation.family)
+        metrics[evaluation.name] = family.metrics if family else ()
+        coords[evaluation.name] = family.coords if family else ()
+    known = {each.name: each.labels for each in labeller.dimensions()}
+    for table in study.tables:
+        at = ("tables", table.name)
+        before = len(problems)
+        _evaluations(table, metrics, (*at, "from"), problems)
+        free = {name for each in table.evaluations for name in coords.get(each, ())}
+        _dimensions(table, known, free, at, problems)
+        reported = _metrics(study, table, metrics, spec, at, problems)
+        if len(problems) == before:
+            _ambiguous(table, observed, reported, labeller.names, at, problems)
+
+
+def _evaluations(table: TableSpec, known: Mapping[str, object], at: Path, problems: Problems) -> None:
+    for name in table.evaluations:
+        if name not in known:
+            problems.add(at, "unknown-evaluation", unknown("evaluation", name, known))
+
+
+def _metrics(
+    study: Study,
+    table: TableSpec,
+    metrics: Mapping[str, tuple[str, ...]],
+    spec: Spec,
+    at: tuple[str, ...],
+    problems: Problems,
+) -> dict[str, set[str]]:
+    """Checks metric names; returns metric -> evaluations of the table that report it."""
+    reported: dict[str, set[str]] = {}
+    for evaluation in table.evaluations:
+        for name in metrics.get(evaluation, ()):
+            reported.setdefault(name, set()).add(evaluation)
+    key = "metric" if dotted((*at, "metric")) in study.places else "metrics"
+    for name in table.metrics:
+        if name not in reported:
+            problems.add((*at, key), "unknown-metric", unknown("metric", name, reported))
+    if table.fail_when is not None and table.fail_when.metric not in reported:
+        message = unknown("metric", table.fail_when.metric, reported)
+        problems.add((*at, "fail_when"), "unknown-metric", message)
+    if table.at.metric is not None and table.at.metric not in metrics.get("train", ()):
+        message = f"{unknown('metric', table.at.metric, metrics.get('train', ()))} (of training curves)"
+        problems.add((*at, "at"), "unknown-metric", message)
+    for name in table.attributes:
+        allowed = DESCRIPTION if spec.describe else ()
+        if name not in allowed:
+            message = unknown("attribute", name, allowed)
+            if not spec.describe:
+                message = f"workload {spec.name!r} describes no networks, so a table has no attributes"
+            problems.add((*at, "attributes", name), "unknown-attribute", message, key=True)
+    return reported
+
+
+def _dimensions(
+    table: TableSpec,
+    known: Mapping[str, Sequence[str]],
+    free: Collection[str],
+    at: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    _selection(table.where, known, free, (*at, "where"), problems)
+    for key, axis in (("rows", table.rows), ("columns", table.columns)):
+        for name in axis.dimensions:
+            if name != METRIC and name not in known and name not in free:
+                problems.add(
+                    (*at, key),
+                    "unknown-dimension",
+                    unknown("dimension", name, [*known, *sorted(free), METRIC]),
+                )
+        for label, where in axis.selections.items():
+            _selection(where, known, free, (*at, key, label), problems)
+    for key, names in (("within", table.within), ("average_over", table.average_over)):
+        for name in names:
+            if name not in known and name not in free and not (key == "within" and name == METRIC):
+                problems.add(
+                    (*at, key), "unknown-dimension", unknown("dimension", name, [*known, *sorted(free)])
+                )
+    for name, where in table.attributes.items():
+        _selection(where, known, free, (*at, "attributes", name), problems)
+
+
+def _selection(
+    where: Where, known: Mapping[str, Sequence[str]], free: Collection[str], at: Path, problems: Problems
+) -> None:
+    for name, labels in where.items():
+        if name in free and name not in known:
+            continue  # labels of what the workload adds are known once it ran
+        if name not in known:
+            message = unknown("dimension", name, [*known, *sorted(free)])
+            problems.add((*at, name), "unknown-dimension", message, key=True)
+            continue
+        for label in labels:
+            if label not in known[name]:
+                message = f"{name}: {unknown('label', label, known[name])}"
+                problems.add((*at, name), "unknown-label", message)
+
+
+def _ambiguous(
+    table: TableSpec,
+    observed: Observed,
+    reported: Mapping[str, Collection[str]],
+    names: Sequence[str],
+    at: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    """Notes entries into which two observations of one seed fall that differ in another dimension."""
+    pinned = {*table.rows.dimensions, *table.columns.dimensions, *table.average_over}
+    others = [name for name in names if name not in pinned]
+    told: set[str] = set()
+    for metric in table.metrics:
+        sources = {"test" if each == "train" else each for each in reported[metric] if each != "network"}
+        first: dict[tuple[object, ...], tuple[str, Mapping[str, str]]] = {}
+        for evaluation, labels in observed:
+            if evaluation not in sources or not selected(table.where, labels):
+                continue
+            for entry in _entries(table.rows, labels):
+                for column in _entries(table.columns, labels):
+                    before = first.setdefault((entry, column), (evaluation, labels))
+                    if before[1] is not labels or before[0] != evaluation:
+                        _tell(table, before, (evaluation, labels), others, at, told, problems)
+
+
+def _entries(axis: Axis, labels: Mapping[str, str]) -> list[tuple[str, ...]]:
+    if axis.selections:
+        return [(label,) for label, where in axis.selections.items() if selected(where, labels)]
+    return [tuple([labels[name] for name in axis.dimensions if name in labels])]
+
+
+def _tell(
+    table: TableSpec,
+    one: tuple[str, Mapping[str, str]],
+    two: tuple[str, Mapping[str, str]],
+    others: Sequence[str],
+    at: tuple[str, ...],
+    told: set[str],
+    problems: Problems,
+) -> None:
+    for name in others:
+        if one[1][name] != two[1][name]:
+            if name not in told:
+                told.add(name)
+                labels = f"{one[1][name]!r} and {two[1][name]!r}"
+                message = (
+                    f"two labels of {name!r} fit one entry of table {table.name!r}: {labels}; "
+                    f"select one with where, put {name!r} in rows or columns, or say average_over: [{name}]"
+                )
+                problems.add(at, "ambiguous-entry", message, key=True)
+            return
+    if one[0] != two[0] and "evaluation" not in told:
+        told.add("evaluation")
+        message = (
+            f"two evaluations fit one entry of table {table.name!r} with the same labels: "
+            f"{one[0]!r} and {two[0]!r}; name one in from, or give the other a label with as"
+        )
+        problems.add(at, "ambiguous-entry", message, key=True)
