@@ -45,25 +45,26 @@ def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
 
 
 def measure(log_probabilities_NK: torch.Tensor, y_N: torch.Tensor) -> tuple[float, float]:
-    """Returns mean negative log-likelihood (nats) and error (fraction), computed in float64.
+    """Returns mean negative log-likelihood (nats) and error (fraction).
 
     Args:
         log_probabilities_NK: What was predicted.
         y_N: The classes.
     """
-    picked_N = log_probabilities_NK.double().gather(1, y_N[:, None])
+    picked_N = log_probabilities_NK.gather(1, y_N[:, None])
     errors = int((log_probabilities_NK.argmax(1) != y_N).sum())
     return float(-picked_N.mean()), errors / len(y_N)
 
 
 @torch.no_grad()
 def outputs(network: nn.Module, split: Split) -> torch.Tensor:
-    """Returns a network's outputs for a whole split, in evaluation mode: (N, K) or (M, N, K).
+    """Returns a network's outputs for a whole split, in evaluation mode: (N, K) or (M, N, K), float64.
 
-    The network is left in the mode it was in.
+    In single precision the softmax of confident outputs ties at 1, and which class wins a vote would
+    depend on the order in which it was computed. The network is left in the mode it was in.
     """
     was_training = network.training
     network.eval()
     parts = [network(x_NCHW) for x_NCHW in torch.split(split.x_NCHW, EVALUATION_BATCH)]
     network.train(was_training)
-    return torch.cat(parts, dim=-2)
+    return torch.cat(parts, dim=-2).double()

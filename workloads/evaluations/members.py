@@ -26,7 +26,7 @@ def alone(networks: list[Trained], parameters: Members) -> torch.Tensor:
     """
     network = networks[0]
     position = _position(network, parameters.member)
-    return network.output()[position].double().log_softmax(-1)
+    return network.output()[position].log_softmax(-1)
 
 
 def without(networks: list[Trained], parameters: Without) -> torch.Tensor:
@@ -37,7 +37,7 @@ def without(networks: list[Trained], parameters: Without) -> torch.Tensor:
     """
     network = networks[0]
     position = _position(network, parameters.member)
-    logits_MNK = network.output().double()
+    logits_MNK = network.output()
     if len(logits_MNK) == 1:
         raise ValueError(f"member: got {parameters.member!r}, the ensemble's only member; nothing would vote")
     rest_MNK = torch.cat([logits_MNK[:position], logits_MNK[position + 1 :]])

@@ -39,7 +39,7 @@ class Trained:
         self._output: torch.Tensor | None = None
 
     def output(self) -> torch.Tensor:
-        """Returns its output for the test split, (N, K) or (M, N, K), computed at the first call."""
+        """Returns its output for the test split, (N, K) or (M, N, K), float64, computed at the first call."""
         if self._output is None:
             self._output = predictions.outputs(self.network, self.test)
         return self._output

@@ -21,5 +21,5 @@ def vote(networks: list[Trained], parameters: Vote) -> torch.Tensor:
     names = {network.config.data.name for network in networks}
     if len(names) > 1:
         raise ValueError(f"vote: got networks trained on {', '.join(sorted(names))}, allowed is one data set")
-    logits_MNK = torch.stack([network.output().double() for network in networks])
+    logits_MNK = torch.stack([network.output() for network in networks])
     return predictions.log_vote(logits_MNK, parameters.combine)
