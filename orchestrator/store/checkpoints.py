@@ -97,8 +97,8 @@ class DirectoryCheckpoints:
         aside = self._set_aside(folder)
         where = f"; it was set aside as {aside.relative_to(self.root).as_posix()}" if aside else ""
         raise CorruptError(
-            f"the checkpoint {checkpoint.path} (step {checkpoint.step}) cannot be used: {problem}{where}. The "
-            "one before it is used instead, or the training starts again"
+            f"the checkpoint {checkpoint.path} (step {checkpoint.step}) cannot be used: {problem}{where}. "
+            "The one before it is used instead, or the training starts again"
         )
 
     def delete(self, checkpoint: CheckpointRef) -> None:

@@ -80,5 +80,6 @@ class Layout:
         except OSError as error:
             raise TargetError(
                 f"the store {self.root} cannot be written: {error.strerror or error} "
-                f"({error.filename or self.root}); choose another folder (--store DIR or ORCH_STORE), or mend its permissions or free space"
+                f"({error.filename or self.root}); choose another folder (--store DIR or ORCH_STORE), or "
+                "mend its permissions or free space"
             ) from None
