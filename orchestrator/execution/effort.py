@@ -139,6 +139,8 @@ class Effort:
         extra: Rows besides the history's (the network's description).
         resume: Directory of the verified checkpoint that it continues from.
         over: Whether Finished or Failed was told.
+        begun: Whether Started was told.
+        saved_step: Step of the last checkpoint of this attempt.
         clock: Seconds that never go back.
     """
 
@@ -151,6 +153,7 @@ class Effort:
     resume: Path | None = None
     over: bool = False
     begun: bool = False
+    saved_step: int | None = None
     _began: float = 0.0
     _saved: float = 0.0
     _told: float = float("-inf")
@@ -201,6 +204,7 @@ class Effort:
         serial = max(self.claim.epoch * SERIALS_PER_EPOCH, earlier) + self._count
         saved = store.save(self.key, serial=serial, step=int(report.step), write=write)
         self._saved = self.clock()
+        self.saved_step = saved.step
         return saved
 
     def finish(self, state: State, checkpoint: CheckpointRef | None = None) -> Finished:

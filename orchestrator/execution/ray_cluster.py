@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -69,11 +70,12 @@ def connected(
     Raises:
         TargetError: The cluster cannot be reached or started.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    import ray
-
     with contextlib.ExitStack() as stack:
+        for name, value in (SETTINGS if address else SETTINGS | LOCAL_SETTINGS).items():
+            stack.enter_context(_environment(name, os.environ.get(name, value)))
+        import ray
+
+        stack.enter_context(_silenced())
         if ray.is_initialized():
             directory = stack.enter_context(_private_directory())
         elif address is not None:
@@ -102,10 +104,9 @@ def _joined(address: str) -> Iterator[None]:
 def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool) -> Iterator[None]:
     import ray
 
-    for name, value in LOCAL_SETTINGS.items():
-        os.environ.setdefault(name, value)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_token(directory))
+        stack.enter_context(_loopback_only())
         with (
             _ray_failures("a local Ray cluster cannot be started"),
             _kept_signals(),
@@ -169,6 +170,39 @@ def _read_token_again() -> None:
 
     ray._raylet.Config.initialize("")
     ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Keeps Ray on the loopback address also when it was imported before our environment was set."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Sends Ray's news of died workers, which it prints to stdout whatever it is told, to logging."""
+    from ray._private import worker
+
+    for name in ("ray", "ray.tune", "ray.tune.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    before = worker.print_to_stdstream
+
+    def log(data: dict[str, Any], ignore_prefix: bool) -> None:
+        for line in data["lines"]:
+            logging.getLogger(__name__).debug("%s", line)
+
+    worker.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextlib.contextmanager

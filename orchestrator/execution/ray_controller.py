@@ -176,7 +176,9 @@ def _reason(trial: Any) -> str:
     except (OSError, TypeError):
         text = ""
     lines = [line.strip() for line in text.splitlines()[1:] if line.strip()]
-    return redacted(" ".join(lines))[-REASON_LIMIT:] or "its worker died"
+    # The exit's details say most; what follows are Ray's guesses at common causes.
+    detail = " ".join(lines).rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
+    return redacted(detail)[-REASON_LIMIT:] or "its worker died"
 
 
 def _directory_name(trial: Any) -> str:

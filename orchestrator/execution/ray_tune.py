@@ -81,8 +81,6 @@ class _Run:
         from orchestrator.execution.ray_controller import Controller
         from orchestrator.execution.ray_hub import Hub
 
-        for name in ("ray", "ray.tune", "ray.tune.tune"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._ray = ray
         self._fleet = fleet
         self._work = work

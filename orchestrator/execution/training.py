@@ -180,6 +180,8 @@ class _Session:
             if report.save is not None:
                 saved = self._saved(effort, report)
                 return [*told, saved, effort.end(Cause.INTERRUPTED, f"stopped on request at step {step}")]
+            if effort.saved_step == step:  # nothing worth a checkpoint has happened since the last
+                return [*told, effort.end(Cause.INTERRUPTED, f"stopped on request at step {step}")]
             return told
         if report.save is not None and effort.due(self._bundle.checkpoint_interval_s):
             return [*told, self._saved(effort, report)]

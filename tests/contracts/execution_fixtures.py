@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import CorruptError
 from orchestrator.execution.effort import Worker
 from orchestrator.model.plan import Resources, State, Trial, TrialKey
 from orchestrator.model.run import (
@@ -28,6 +27,7 @@ from orchestrator.model.run import (
     Started,
 )
 from orchestrator.ports import Executor
+from orchestrator.store.checkpoints import DirectoryCheckpoints
 from tests.toy_workload import Config
 from workloads.api import Spec, load_object, to_plain
 
@@ -38,40 +38,6 @@ def resolve(name: str, *, modules: Collection[str] = ()) -> Spec:
     """Returns the Spec; only tests' own are named here."""
     spec: Spec = load_object(name)
     return spec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderStore:
-    """Checkpoints as plain folders with one digest each; picklable."""
-
-    root: Path
-
-    def save(
-        self, trial: TrialKey, *, serial: int, step: int, write: Callable[[Path], None]
-    ) -> CheckpointRef:
-        relative = f"{trial}/{serial:012d}"
-        temporary = self.root / trial / f".tmp-{serial}"
-        temporary.mkdir(parents=True)
-        write(temporary)
-        temporary.rename(self.root / relative)
-        return CheckpointRef(
-            trial=trial, path=relative, digest=self._digest(relative), serial=serial, step=step
-        )
-
-    def open(self, checkpoint: CheckpointRef) -> Path:
-        path = self.root / checkpoint.path
-        if not path.is_dir() or self._digest(checkpoint.path) != checkpoint.digest:
-            raise CorruptError(f"{checkpoint.path} is damaged or missing")
-        return path
-
-    def delete(self, checkpoint: CheckpointRef) -> None:
-        raise NotImplementedError
-
-    def _digest(self, relative: str) -> str:
-        digest = hashlib.sha256()
-        for path in sorted((self.root / relative).iterdir()):
-            digest.update(path.name.encode() + path.read_bytes())
-        return digest.hexdigest()
 
 
 def training(seed: int = 0, *, group: str = "", resources: Resources | None = None, **config: Any) -> Trial:
@@ -278,4 +244,4 @@ def curve(finished: Finished) -> list[tuple[int, float]]:
 
 
 def worker(root: Path) -> Worker:
-    return Worker(checkpoints=FolderStore(root=root), logs=str(root / "logs"), resolve=resolve)
+    return Worker(checkpoints=DirectoryCheckpoints(root), logs=str(root / "logs"), resolve=resolve)
