@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
+import signal
 import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,215 +19,14 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from orchestrator.app.mirror import Mirror
-from orchestrator.app.mirror_items import closing_items, items_by_outcome, mirror_items, opening_items
+from orchestrator.app.mirror_items import items_by_outcome, mirror_items, opening_items
 from orchestrator.app.mirror_lock import held
-from orchestrator.errors import CorruptError, TargetError
+from orchestrator.errors import TargetError
 from orchestrator.model.mirror import MirrorRun
-from orchestrator.model.plan import Assignment, Cell, Dimension, Plan, State, Trial, TrialKey
-from orchestrator.model.result import PartRef, ResultRow
-from orchestrator.model.run import Cause, Failure, Outcome, Owner, Started, Submission
-from orchestrator.registry.registry import open_registry
+from orchestrator.model.plan import State
+from orchestrator.model.run import Outcome
 from orchestrator.tracking.mlflow import MlflowTracker
-
-STUDY = "dfn"
-OWNER = Owner(driver="d1", host="here", pid=1)
-DEPTHS, SEEDS, MEMBERS = ("14", "26"), (0, 1, 2), ("LLL", "RRR")
-
-
-class MemoryResults:
-    """A result store that keeps rows in memory; a damaged part is refused as the real one refuses it."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[ResultRow, ...]] = {}
-        self.damaged: set[str] = set()
-        self.reads = 0
-
-    def write(self, rows: Sequence[ResultRow]) -> PartRef:
-        path = f"parts/{len(self.rows)}.parquet"
-        self.rows[path] = tuple(rows)
-        return PartRef(path=path, sha256="0" * 64, rows=len(rows), size_bytes=1)
-
-    def read(self, parts: Sequence[PartRef], keys: Collection[TrialKey] | None = None) -> Sequence[ResultRow]:
-        self.reads += 1
-        for part in parts:
-            if part.path in self.damaged:
-                raise CorruptError(f"{part.path} has changed")
-        return [
-            row for part in parts for row in self.rows[part.path] if keys is None or row.trial in set(keys)
-        ]
-
-    def compact(self, parts: Sequence[PartRef]) -> PartRef:
-        raise NotImplementedError
-
-    def sweep(self, listed: Sequence[PartRef], *, older_than_s: float) -> Sequence[str]:
-        raise NotImplementedError
-
-
-def key(text: str) -> TrialKey:
-    return TrialKey(text.ljust(32, "0"))
-
-
-GATHERS = frozenset(key(f"g{seed}") for seed in SEEDS)
-
-
-def plan() -> Plan:
-    """Two depths x three seeds, two members of each net, and one gather a seed over both depths."""
-    trials: dict[TrialKey, Trial] = {}
-    assignments = []
-
-    def add(trial: Trial, cell: str, evaluation: str, depth: str, member: str) -> None:
-        trials[trial.key] = trial
-        labels = {"depth": depth, "member": member}
-        assignments.append(
-            Assignment(
-                study=STUDY,
-                cell=cell,
-                evaluation=evaluation,
-                labels=labels,
-                seed=trial.seed,
-                trial=trial.key,
-            )
-        )
-
-    for seed in SEEDS:
-        for depth in DEPTHS:
-            parent = key(f"t{depth}{seed}")
-            config = {"network": {"depth": int(depth)}}
-            training = Trial(key=parent, stage="train", workload="toy", config=config, seed=seed)
-            add(training, f"depth={depth}", "test", depth, "–")
-            for member in MEMBERS:
-                condition = Trial(
-                    key=key(f"e{depth}{member}{seed}"),
-                    stage="evaluate",
-                    workload="toy",
-                    family="members",
-                    parameters={"member": member},
-                    seed=seed,
-                    parents=(parent,),
-                )
-                add(condition, f"depth={depth}", "members", depth, member)
-        vote = Trial(
-            key=key(f"g{seed}"),
-            stage="evaluate",
-            workload="toy",
-            family="vote",
-            seed=seed,
-            parents=tuple(key(f"t{depth}{seed}") for depth in DEPTHS),
-            gathers=True,
-        )
-        add(vote, "", "vote", "Overall", "–")
-    cells = [
-        Cell(index=i, name=f"depth={depth}", labels={"depth": depth}, config={})
-        for i, depth in enumerate(DEPTHS)
-    ]
-    dimensions = [
-        Dimension(name="depth", labels=(*DEPTHS, "Overall")),
-        Dimension(name="member", labels=(*MEMBERS, "–")),
-    ]
-    return Plan(study=STUDY, cells=cells, dimensions=dimensions, trials=trials, assignments=assignments)
-
-
-def error_of(depth: str, seed: int) -> float:
-    return 0.01 * int(depth) + 0.001 * seed**2
-
-
-def rows_of(trial: Trial) -> list[ResultRow]:
-    if trial.stage == "train":
-        depth = trial.key[1:3]
-        error = error_of(depth, trial.seed)
-        curve = [
-            ResultRow(
-                trial=trial.key,
-                evaluation="train",
-                seed=trial.seed,
-                step=step,
-                metric="loss",
-                value=1.0 / (step + 1),
-            )
-            for step in range(4)
-        ]
-        return [
-            *curve,
-            ResultRow(trial=trial.key, evaluation="test", seed=trial.seed, metric="test_error", value=error),
-            ResultRow(trial=trial.key, evaluation="network", seed=trial.seed, metric="parameters", value=9.0),
-        ]
-    value = 0.5 if trial.family == "vote" else 0.25
-    return [
-        ResultRow(trial=trial.key, evaluation=trial.family, seed=trial.seed, metric="test_error", value=value)
-    ]
-
-
-class Desk:
-    """A store with a submitted study, and what a driver does to it."""
-
-    def __init__(self, root: Path) -> None:
-        self.url = f"sqlite:///{root}/registry.db"
-        self.database = root / "mlflow.db"
-        self.uri = f"sqlite:///{self.database}"
-        self.registry = open_registry(self.url)
-        self.results = MemoryResults()
-        self.lock = root / "mirror.lock"
-        self.plan = plan()
-        self.submission = self.submit()
-        self.lease = self.registry.acquire(STUDY, OWNER, 600.0)
-        self.commit(opening_items(self.submission))
-
-    def submit(self) -> Submission:
-        document = {"title": "Fusion", "tables": {"main": {"metric": "test_error", "best": "min"}}}
-        new = Submission(id="", study=STUDY, document=document, created_at=1_700_000_000.0, commit="abc")
-        return self.registry.record(new, self.plan)
-
-    def commit(self, items: Sequence[tuple[str, str, str]]) -> None:
-        self.registry.commit(self.lease, mirror=items)
-
-    def run(self, *trials: Trial, state: State = State.SUCCEEDED) -> None:
-        """Claims and finishes trials, and asks for their runs, as the driver does."""
-        claims = self.registry.claim(self.lease, [trial.key for trial in trials])
-        assert len(claims) == len(trials)
-        rows = [row for claim in claims for row in rows_of(claim.trial)] if state.has_result else []
-        failure = None if state.has_result else Failure(cause=Cause.ERROR, message="boom", traceback="Trace")
-        outcomes = [
-            Outcome(trial=claim.trial.key, epoch=claim.epoch, state=state, failure=failure)
-            for claim in claims
-        ]
-        started = [
-            Started(trial=claim.trial.key, epoch=claim.epoch, worker={"host": "w1"}) for claim in claims
-        ]
-        self.registry.commit(
-            self.lease,
-            started=started,
-            outcomes=outcomes,
-            part=self.results.write(rows) if rows else None,
-            mirror=mirror_items(self.plan.assignments, outcomes, gathers=GATHERS),
-        )
-
-    def run_all(self) -> None:
-        everything = list(self.plan.trials.values())
-        for stage in ("train", "evaluate"):
-            self.run(*(trial for trial in everything if trial.stage == stage))
-
-    def close_submission(self) -> None:
-        self.commit(closing_items(self.submission, self.plan.assignments, gathers=GATHERS))
-
-    def mirror(self, **changes: Any) -> Mirror:
-        options: dict[str, Any] = {
-            "registry": lambda: open_registry(self.url),
-            "results": self.results,
-            "tracker": lambda: MlflowTracker(self.uri),
-            "lock": self.lock,
-            "round_s": 0.05,
-            "back_off_s": (0.05,),
-        }
-        return Mirror(**{**options, **changes})
-
-    def runs(self, kind: str = "") -> list[Any]:
-        if not self.database.exists():
-            return []
-        client: Any = MlflowClient(self.uri)
-        experiment = client.get_experiment_by_name(f"orch/{STUDY}")
-        found = client.search_runs([experiment.experiment_id], max_results=1000) if experiment else []
-        return [run for run in found if kind in ("", run.data.tags["orch.kind"])]
+from tests.unit.app.mirror_desk import GATHERS, MEMBERS, SEEDS, STUDY, Desk, error_of, key, plan
 
 
 @pytest.fixture
@@ -410,6 +211,19 @@ def test_an_outage_is_one_line_and_heals_by_itself(desk: Desk, caplog: pytest.Lo
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]  # down, up again
 
 
+def test_what_has_not_changed_is_not_applied_again(desk: Desk) -> None:
+    counting = Faulty(MlflowTracker(desk.uri))
+    counting.down = False
+    desk.run_all()
+    with desk.mirror(tracker=lambda: counting) as mirror:
+        assert mirror.drain(60) == 0
+        before = counting.calls
+        desk.close_submission()
+        assert mirror.drain(60) == 0
+    assert counting.calls - before == 4  # two cells, the submission, the note: no training, no gather
+    assert Counter(run.data.tags["orch.kind"] for run in desk.runs()) == PLANNED
+
+
 def test_a_mirror_that_hangs_delays_no_commit_and_no_end(desk: Desk) -> None:
     faulty = Faulty(MlflowTracker(desk.uri))
     faulty.gate.clear()
@@ -426,13 +240,15 @@ def test_a_mirror_that_hangs_delays_no_commit_and_no_end(desk: Desk) -> None:
 def test_a_damaged_part_holds_no_other_item_back(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     trials = desk.plan.trials
     desk.run(trials[key("t140")])
-    desk.results.damaged.add("parts/0.parquet")
+    part = desk.root / desk.results.written[0].path
+    content = part.read_bytes()
+    part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     desk.run(trials[key("t260")])
     with desk.mirror() as mirror:
         assert mirror.drain(5) == 1
         assert [run.data.tags["orch.key"] for run in desk.runs("training")] == ["depth=26|s0"]
-    assert "parts/0.parquet has changed" in caplog.text
-    desk.results.damaged.clear()
+    assert part.name in caplog.text
+    part.write_bytes(content)
     with desk.mirror() as mirror:  # the next process takes it up again
         assert mirror.drain(60) == 0
     assert len(desk.runs("training")) == 2
@@ -509,3 +325,51 @@ def test_items_of_an_outcome() -> None:
     ]
     assert mirror_items(assignments, outcomes, gathers=GATHERS) == expected
     assert items_by_outcome(assignments, gathers=GATHERS)(outcomes) == expected
+
+
+def _mirror_until_killed(root: Path, applied: int) -> None:
+    """Mirrors a store and dies, hard, in the middle of the run after so many."""
+    desk = Desk(root, submit=False)
+    real = MlflowTracker(desk.uri)
+
+    class Deadly(Faulty):
+        def apply(self, run: MirrorRun, *, parent_id: str = "") -> str:
+            if self.calls >= applied:
+                client = self.real._client
+                self.real._client = _DiesAfterCreating(client)
+            return super().apply(run, parent_id=parent_id)
+
+    deadly = Deadly(real)
+    deadly.down = False
+    mirror = desk.mirror(tracker=lambda: deadly)
+    mirror.start()
+    mirror.drain(60)
+
+
+class _DiesAfterCreating:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "log_batch":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return getattr(self._client, name)
+
+
+@pytest.mark.slow
+def test_a_mirror_killed_in_the_middle_doubles_nothing(desk: Desk) -> None:
+    desk.run_all()
+    desk.close_submission()
+    context = multiprocessing.get_context("spawn")
+    waiting = len(desk.registry.outbox(1000))
+    process = context.Process(target=_mirror_until_killed, args=(desk.root, 7))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert 0 < len(desk.registry.outbox(1000)) <= waiting
+    assert [run.info.status for run in desk.runs()].count("RUNNING") >= 1  # a half-made run
+    with desk.mirror() as mirror:
+        assert mirror.drain(60) == 0
+    assert Counter(run.data.tags["orch.kind"] for run in desk.runs()) == PLANNED
+    assert {run.info.status for run in desk.runs()} == {"FINISHED"}
+    assert {len(run.data.metrics) for run in desk.runs("training")} == {3}
