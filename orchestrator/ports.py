@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.model.mirror import MirrorRun, OutboxItem
-from orchestrator.model.plan import Assignment, Plan, Resources, Trial, TrialKey, TrialStatus
+from orchestrator.model.plan import Assignment, Plan, Resources, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef, ResultRow
 from orchestrator.model.run import (
     Attempt,
@@ -208,6 +208,10 @@ class Registry(Protocol):
         Returns:
             How many were not final.
         """
+        ...
+
+    def requeue(self, keys: Collection[TrialKey], states: Collection[State]) -> None:
+        """Lets trials that are in one of these states, and BLOCKED ones, wait for another try."""
         ...
 
     def cancel_requests(self, lease: Lease) -> frozenset[TrialKey]:

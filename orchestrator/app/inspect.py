@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.app.results import recorded, study_of
-from orchestrator.app.session import Session, is_gone, study_file
+from orchestrator.app.session import Session, study_file
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.model.plan import Assignment, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import ResultRow
@@ -51,8 +51,6 @@ def status(session: Session, name: str) -> Status:
         if found.state is State.FAILED:
             failures.append((trial, found))
     driver = session.registry.driver(name)
-    if driver is not None and is_gone(driver):
-        driver = None
     both = counts["train"] + counts["evaluate"]
     if driver is not None:
         text = "running"
@@ -162,7 +160,7 @@ def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[
         UsageError: A filter names an unknown factor or label.
     """
     from orchestrator.model.plan import Cell, Plan
-    from orchestrator.study.plan import dimensions, select
+    from orchestrator.study.select import select
 
     trials = session.registry.trials(study)
     if not filters:
@@ -175,7 +173,7 @@ def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[
     plan = Plan(
         study=study,
         cells=list(cells.values()),
-        dimensions=dimensions(study_of(session, study)),
+        dimensions=(),
         trials=trials,
         assignments=assignments,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from orchestrator.model.study import Study
 from orchestrator.ports import Registry
 from orchestrator.settings import Settings
 from orchestrator.study.load import load
-from orchestrator.study.plan import know, plan, select
+from orchestrator.study.plan import know, plan, stale
+from orchestrator.study.select import select
 from orchestrator.study.workload import resolve
 from workloads.api import Spec
 
@@ -42,13 +44,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A study, its workload, its plan and the trials that were asked for."""
+    """A study, its workload, its plan and the trials that were asked for.
+
+    Attributes:
+        wanted: Trials of the cells that were asked for.
+        stale: Cached trials that are to run again because other code made them (`code: rerun`).
+    """
 
     study: Study
     spec: Spec
     plan: Plan
     code: Code
     wanted: frozenset[TrialKey]
+    stale: frozenset[TrialKey]
 
 
 def plan_study(request: Request, settings: Settings, registry: Registry | None = None) -> Planned:
@@ -63,7 +71,7 @@ def plan_study(request: Request, settings: Settings, registry: Registry | None =
         StudyError: Every problem of the file at once.
     """
     study = load(request.file, patches=request.patches, seeds=request.seeds)
-    spec = resolve(study.workload, modules=settings.workload_modules)
+    spec = workload_of(study, settings)
     fresh = plan(study, spec, max_trials=request.max_trials)
     wanted = select(fresh, request.cells) if request.cells else frozenset(fresh.trials)
     code = code_of(spec)
@@ -74,19 +82,24 @@ def plan_study(request: Request, settings: Settings, registry: Registry | None =
             known = session.registry.statuses(list(fresh.trials))
     else:
         known = {}
+    again = stale(fresh, known, code=code.digest) if study.code == "rerun" else set()
     return Planned(
         study=study,
         spec=spec,
         plan=know(fresh, known, code=code.digest, rule=study.code),
         code=code,
         wanted=frozenset(wanted),
+        stale=frozenset(again & wanted),
     )
 
 
-def from_other_code(planned: Planned) -> frozenset[TrialKey]:
-    """Returns the cached trials whose results were made by other code than today's."""
-    return frozenset(
-        key
-        for key, status in planned.plan.known.items()
-        if status.state.has_result and status.code and status.code != planned.code.digest
-    )
+def workload_of(study: Study, settings: Settings) -> Spec:
+    """Returns the workload that a study names.
+
+    Raises:
+        StudyError: Unknown, or not allowed.
+    """
+    if settings.workload_modules and "" not in sys.path and str(Path.cwd()) not in sys.path:
+        # A user's own package lies where orch.toml names it: in the working directory.
+        sys.path.append(str(Path.cwd()))
+    return resolve(study.workload, modules=settings.workload_modules)

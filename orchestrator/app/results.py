@@ -12,8 +12,8 @@ from orchestrator.model.frame import Frame
 from orchestrator.model.run import Submission
 from orchestrator.model.study import Study, TableSpec
 from orchestrator.model.table import Table
+from orchestrator.study.dimensions import dimensions
 from orchestrator.study.load import from_document, load
-from orchestrator.study.plan import dimensions
 
 
 def recorded(session: Session, name: str) -> Submission:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.app.execution import build_executor
 from orchestrator.app.mirror import Mirror
 from orchestrator.app.mirror_items import closing_items, items_by_outcome, opening_items
+from orchestrator.app.planning import workload_of
 from orchestrator.app.provenance import code_of
 from orchestrator.app.results import build_tables, render_all, study_of, tables_or_nothing
 from orchestrator.app.session import Session, SystemClock, registry_url
@@ -22,7 +22,6 @@ from orchestrator.model.plan import Assignment, State, TrialKey
 from orchestrator.model.run import Lease, Submission
 from orchestrator.model.study import Study
 from orchestrator.model.table import Table
-from orchestrator.study.workload import resolve
 
 # File name of the tables' artifacts -> format.
 TABLE_FILES = {"md": "md", "csv": "csv", "html": "html", "tex": "latex", "json": "json"}
@@ -87,7 +86,7 @@ def run(
     checkpoints = DirectoryCheckpoints(session.layout.root)
     results = ParquetResults(session.layout.root)
     mirror = build_mirror(session)
-    code = code_of(resolve(study.workload, modules=settings.workload_modules))
+    code = code_of(workload_of(study, settings))
 
     def shown(progress: Progress) -> None:
         view.progress(progress)
@@ -143,7 +142,7 @@ def run(
 
 def build_mirror(session: Session) -> Mirror | None:
     """Returns the mirror into MLflow, not yet started, or None when it is off."""
-    from orchestrator.registry import open_registry
+    from orchestrator.registry.registry import open_registry
     from orchestrator.store.results import ParquetResults
     from orchestrator.tracking.mlflow import MlflowTracker
 
@@ -151,7 +150,7 @@ def build_mirror(session: Session) -> Mirror | None:
     if uri is None:
         return None
     layout = session.layout
-    artifacts = None if session.settings.mlflow_uri else str(layout.mlartifacts)
+    artifacts = None if session.settings.mlflow_uri else str(layout.artifacts)
 
     def texts(name: str) -> Mapping[str, str]:
         # The mirror's thread builds the tables over a connection of its own.
@@ -179,10 +178,10 @@ def build_mirror(session: Session) -> Mirror | None:
 def _cells(
     assignments: Sequence[Assignment], wanted: frozenset[TrialKey]
 ) -> Mapping[str, Sequence[TrialKey]]:
-    found: dict[str, list[TrialKey]] = defaultdict(list)
-    for assignment in assignments:
-        if assignment.trial in wanted:
-            found[assignment.cell].append(assignment.trial)
+    found: dict[str, list[TrialKey]] = {each.cell: [] for each in assignments if each.evaluation == "test"}
+    for each in assignments:
+        if each.trial in wanted and each.cell in found:  # a gather is of several cells, and so of none
+            found[each.cell].append(each.trial)
     return found
 
 

@@ -54,12 +54,12 @@ class Session:
         """The tracking URI of the mirror, None when it is off."""
         if self.settings.mlflow_uri == "off":
             return None
-        return self.settings.mlflow_uri or f"sqlite:///{self.layout.mlflow_db}"
+        return self.settings.mlflow_uri or f"sqlite:///{self.layout.mirror}"
 
 
 def store_exists(settings: Settings) -> bool:
     """Returns whether something was ever written to the configured store."""
-    return settings.registry_url is not None or Layout(settings.store.absolute()).registry_db.is_file()
+    return settings.registry_url is not None or Layout(settings.store.absolute()).registry.is_file()
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def open_session(settings: Settings, *, create: bool = False) -> Iterator[Sessio
         NotFoundError: There is no store and `create` is False.
         TargetError: The store or the database cannot be used.
     """
-    from orchestrator.registry import open_registry
+    from orchestrator.registry.registry import open_registry
 
     layout = Layout(settings.store.absolute())
     if not create and not store_exists(settings):
@@ -93,25 +93,12 @@ def open_session(settings: Settings, *, create: bool = False) -> Iterator[Sessio
 
 def registry_url(settings: Settings) -> str:
     """Returns the registry's database URL."""
-    return settings.registry_url or f"sqlite:///{Layout(settings.store.absolute()).registry_db}"
+    return settings.registry_url or f"sqlite:///{Layout(settings.store.absolute()).registry}"
 
 
 def new_owner() -> Owner:
     """Returns the identity of this process as a driver."""
     return Owner(driver=uuid.uuid4().hex[:12], host=socket.gethostname(), pid=os.getpid())
-
-
-def is_gone(owner: Owner) -> bool:
-    """Returns whether a driver is known to be dead: on this host, and its process is no more."""
-    if owner.host != socket.gethostname():
-        return False
-    try:
-        os.kill(owner.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def study_file(text: str) -> Path | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import getpass
 
 from orchestrator.app.inspect import selected
-from orchestrator.app.planning import Planned, Request, from_other_code, plan_study
+from orchestrator.app.planning import Planned, Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Finish, Running, run
-from orchestrator.app.session import Session, SystemClock, is_gone, new_owner, open_session
+from orchestrator.app.session import SystemClock, new_owner, open_session
 from orchestrator.app.view import View
-from orchestrator.errors import HeldError
 from orchestrator.model.plan import State
-from orchestrator.model.run import Lease, Owner, Submission
+from orchestrator.model.run import Submission
 from orchestrator.settings import Settings
 
 
@@ -32,17 +31,15 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
     # First without a store: an invalid file leaves no trace.
     planned = plan_study(request, settings)
     with open_session(settings, create=True) as session:
-        owner = new_owner()
-        lease = acquire(session, planned.study.name, owner)
+        lease = session.registry.acquire(planned.study.name, new_owner(), settings.lease_s)
         try:
             planned = plan_study(request, settings, session.registry)
-            stale = from_other_code(planned) if planned.study.code == "rerun" else frozenset()
-            to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result or key in stale]
+            to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result]
             view.planned(planned.plan, len(to_run))
             submission = _submission(planned, request, running)
             previous = session.registry.submissions(planned.study.name)
             if to_run or not previous or _differs(previous[-1], submission):
-                submission = session.registry.record(submission, planned.plan, rerun=stale)
+                submission = session.registry.record(submission, planned.plan, rerun=planned.stale)
             else:
                 submission = previous[-1]
             return run(
@@ -78,7 +75,7 @@ def resume(
     with open_session(settings) as session:
         submission = recorded(session, study_of(session, name).name)
         study = study_of(session, submission.study)
-        lease = acquire(session, study.name, new_owner())
+        lease = session.registry.acquire(study.name, new_owner(), settings.lease_s)
         try:
             wanted = selected(session, study.name, submission.cells)
             again = {State.FAILED} if failed else set()
@@ -88,23 +85,6 @@ def resume(
             return run(session, lease, submission, study, wanted=wanted, running=running, view=view)
         finally:
             session.registry.release(lease)
-
-
-def acquire(session: Session, study: str, owner: Owner) -> Lease:
-    """Takes the right to drive a study, also from a driver of this host that is known to be dead.
-
-    Raises:
-        HeldError: A live driver has it.
-    """
-    duration_s = session.settings.lease_s
-    try:
-        return session.registry.acquire(study, owner, duration_s)
-    except HeldError:
-        holder = session.registry.driver(study)
-        if holder is None or not is_gone(holder):
-            raise
-        session.registry.expire(study, holder)
-        return session.registry.acquire(study, owner, duration_s)
 
 
 def _submission(planned: Planned, request: Request, running: Running) -> Submission:

@@ -183,6 +183,7 @@ class Drive:
         self._block()
         if not self.schedule.unfinished():
             return self._summary()
+        self.on_progress(self._progress(committed=False))
         batches = executor.run(self)
         try:
             for number, batch in enumerate(batches):

@@ -81,6 +81,11 @@ def _trials(connection: sa.Connection, plan: Plan, waiting: Documents) -> None:
         )
 
 
+def requeue(connection: sa.Connection, keys: Collection[TrialKey], states: Collection[State]) -> None:
+    """Lets trials in these states, and what they blocked, wait for another try."""
+    _reopen(connection, keys, [*(state.value for state in states), State.BLOCKED.value])
+
+
 def _reopen(connection: sa.Connection, keys: Iterable[TrialKey], states: Sequence[str]) -> None:
     for chunk in chunks(sorted(keys)):
         connection.execute(

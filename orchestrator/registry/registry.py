@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from orchestrator.errors import NotFoundError
 from orchestrator.model.mirror import OutboxItem
-from orchestrator.model.plan import Assignment, Plan, Trial, TrialKey, TrialStatus
+from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef
 from orchestrator.model.run import (
     Attempt,
@@ -186,6 +186,10 @@ class SqlRegistry:
     def request_cancel(self, keys: Collection[TrialKey]) -> int:
         """Cancels trials, RUNNING ones by asking their driver; returns how many were not final."""
         return self._database.write(lambda connection: claims.request_cancel(connection, self._moments, keys))
+
+    def requeue(self, keys: Collection[TrialKey], states: Collection[State]) -> None:
+        """Lets trials in these states, and what they blocked, wait for another try."""
+        self._database.write(lambda connection: recording.requeue(connection, keys, states))
 
     def cancel_requests(self, lease: Lease) -> frozenset[TrialKey]:
         """Returns RUNNING trials of this driver that somebody asked to cancel."""

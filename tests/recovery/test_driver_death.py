@@ -1,0 +1,124 @@
+"""The driver dies, or is asked to stop: `orch resume` ends with the table of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.street.orch import Orch, until
+
+STUDY = """
+api_version: 1
+study: demo
+workload: tests.toy_workload:SPEC
+config: {steps: 3, gate: GATE, gate_at: 2, trace: TRACE}
+design:
+  type: factorial
+  factors: {x: {path: x, levels: [1, 2, 3]}}
+seeds: 2
+evaluate: {scaled: {family: scale, vary: {by: {levels: [2, 3], otherwise: one}}}}
+tables:
+  errors: {from: [test, scaled], rows: x, columns: by, metric: test_error}
+"""
+
+
+def files_in(directory: Path) -> tuple[Path, Path]:
+    return directory / "gate", directory / "trace"
+
+
+def study_of(orch: Orch) -> Path:
+    gate, trace = files_in(orch.directory)
+    return orch.study(STUDY.replace("GATE", str(gate)).replace("TRACE", str(trace)))
+
+
+def golden_csv(directory: Path, like: Orch) -> str:
+    """Returns the table of a study that nothing disturbed, from the same file text."""
+    undisturbed = Orch(directory=directory, executor="inline")
+    # The gate is open, and the paths in the config are those of the other run: the same trials.
+    files_in(like.directory)[0].touch()
+    text = (like.directory / "study.yaml").read_text()
+    undisturbed("submit", undisturbed.study(text))
+    return undisturbed("table", "demo", "--format", "csv").out
+
+
+def steps_run(orch: Orch) -> Counter[tuple[str, str]]:
+    _, trace = files_in(orch.directory)
+    lines = trace.read_text().splitlines() if trace.exists() else []
+    return Counter((line.split()[0], line.split()[1]) for line in lines)
+
+
+@pytest.mark.parametrize("executor", ["inline", "ray"])
+def test_kill_9_half_way_then_resume(tmp_path: Path, executor: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    orch = Orch(directory=tmp_path / "a", executor=executor)
+    file = study_of(orch)
+    gate, _ = files_in(orch.directory)
+    # Four of six trainings go through the open gate, one after the other; then it closes.
+    gate.touch()
+    orch("submit", file, "--cells", "x=1", "--cells", "x=2")
+    gate.unlink()
+    before = {
+        each["trial"]: each
+        for each in orch("show", "demo", "--json").json["trials"]
+        if each["state"] == "succeeded"
+    }
+    assert len(before) == 4 + 8
+    reports = {key: orch("show", key, "--json").json for key in before}
+    with orch.start("submit", file) as driver:
+        until(
+            lambda: steps_run(orch)[("0", "1")] + steps_run(orch)[("1", "1")] > 4, what="a training under way"
+        )
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    gate.touch()
+    resumed = orch("resume", "demo", "--json").json
+    assert resumed["counts"]["succeeded"] == 6 + 12
+    assert resumed["trained"] == 2
+    for key, report in reports.items():
+        assert orch("show", key, "--json").json == report, "a finished trial was touched"
+    assert orch("table", "demo", "--format", "csv").out == golden_csv(tmp_path / "b", orch)
+    assert orch("resume", "demo", "--json").json["trained"] == 0
+    assert not list((orch.directory / "store").rglob(".tmp-*"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("executor", ["inline", "ray"])
+def test_asked_to_stop_it_is_resumable_and_says_how(
+    tmp_path: Path, executor: str, number: signal.Signals, code: int
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    orch = Orch(directory=tmp_path / "a", executor=executor)
+    file = study_of(orch)
+    gate, _ = files_in(orch.directory)
+    with orch.start("submit", file) as driver:
+        until(lambda: sum(steps_run(orch).values()) > 0, what="a training under way")
+        os.kill(driver.pid, number)
+        out, _ = driver.communicate(timeout=60)
+    assert driver.returncode == code, out
+    assert "orch resume demo" in out
+    assert orch("status", "demo", "--json").json["studies"][0]["status"] == "interrupted"
+    gate.touch()
+    resumed = orch("resume", "demo", "--json").json
+    assert resumed["counts"]["succeeded"] == 18
+    # What was done before the stop is in the checkpoint: no step of any training ran twice.
+    assert set(steps_run(orch).values()) == {3}, "each (seed, step) belongs to three cells"
+    assert orch("table", "demo", "--format", "csv").out == golden_csv(tmp_path / "b", orch)
+
+
+def test_a_second_driver_is_told_who_holds_the_study(tmp_path: Path) -> None:
+    orch = Orch(directory=tmp_path)
+    file = study_of(orch)
+    with orch.start("submit", file) as driver:
+        until(lambda: sum(steps_run(orch).values()) > 0, what="a training under way")
+        refused = orch("resume", "demo", code=7)
+        assert str(driver.pid) in refused.err
+        orch("submit", file, code=7)
+        files_in(tmp_path)[0].touch()
+        driver.communicate(timeout=60)
+        assert driver.returncode == 0
