@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.model.study import Design, Evaluation, Factor, Study
 from orchestrator.study import combine
-from orchestrator.study.config import Issue, bind, put
+from orchestrator.study.config import Issue, bind_group, put
 from orchestrator.study.identity import canonical_json
 from orchestrator.study.problems import Problems, dotted
 from orchestrator.study.text import listed, unknown
@@ -97,7 +97,7 @@ class Measures:
                     place = (*at, "vary", factor.name, "levels", level.label)
                 places[steps] = place
         issues: list[Issue] = []
-        bound = bind(self._family.parameters, tree, issues)
+        bound = bind_group(self._family.parameters, tree, issues)
         for issue in issues:
             blamed = [place for steps, place in places.items() if steps[: len(issue.path)] == issue.path]
             said = [place for place in blamed if not issue.path] or blamed or [(*at, "set", *issue.path)]

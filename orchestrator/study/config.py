@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Final, TypeAlias, Union, get_args, get_origin
 
+from orchestrator.errors import Problem, StudyError
 from orchestrator.study.leaves import Mismatch, leaf
 from orchestrator.study.text import listed, quoted, shown, suggestion
-from workloads.api import hints, kinds
+from workloads.api import Spec, hints, kinds
 
 Steps: TypeAlias = tuple[str, ...]
 
@@ -25,6 +26,24 @@ class Issue:
     path: Steps
     code: str
     message: str
+
+
+def bind(spec: Spec, config: Mapping[str, Any], *, file: str = "config") -> Any:
+    """Returns an instance of a workload's config from a nested mapping.
+
+    Args:
+        spec: The workload.
+        config: What is said; the rest is the workload's default.
+        file: Name for messages.
+
+    Raises:
+        StudyError: Everything that the workload does not take.
+    """
+    issues: list[Issue] = []
+    bound = bind_group(spec.config, config, issues)
+    if issues:
+        raise StudyError([Problem(file=file, code=each.code, message=each.message) for each in issues])
+    return bound
 
 
 _FIELDS: Final[dict[type, dict[str, Field[Any]]]] = {}
@@ -46,7 +65,7 @@ def default_of(each: Field[Any]) -> Any:
     return MISSING
 
 
-def bind(
+def bind_group(
     cls: type, tree: Mapping[str, Any], issues: list[Issue], path: Steps = (), base: Any = MISSING
 ) -> Any:
     """Returns an instance of a config dataclass, or MISSING when there are issues.
@@ -125,7 +144,9 @@ def bind_field(annotation: Any, value: Any, current: Any, issues: list[Issue], p
         return MISSING
     options = kinds(Union[tuple(groups)])  # noqa: UP007 - built at run time
     if options is None:
-        return bind(groups[0], value, issues, path, current if isinstance(current, groups[0]) else MISSING)
+        return bind_group(
+            groups[0], value, issues, path, current if isinstance(current, groups[0]) else MISSING
+        )
     return _kind(options, value, current, issues, path)
 
 
@@ -165,7 +186,7 @@ def _kind(
     rest = {key: item for key, item in value.items() if key not in foreign}
     rest["name"] = name
     base = current if type(current) is cls and known == name else MISSING
-    bound = bind(cls, rest, issues, path, base)
+    bound = bind_group(cls, rest, issues, path, base)
     return MISSING if foreign else bound
 
 

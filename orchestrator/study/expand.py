@@ -60,6 +60,21 @@ def expand(study: Study, spec: Spec) -> list[Cell]:
     return [each.cell for each in bound]
 
 
+def cell_labels(study: Study) -> dict[str, Mapping[str, str]]:
+    """Returns the name of every cell -> its existing factors' labels; needs no workload."""
+    found: dict[str, Mapping[str, str]] = {}
+    for variant, picks in combinations(study.design):
+        labels = _labels(study, variant, picks)
+        found[_name(variant, labels)] = labels
+    return found
+
+
+def _name(variant: str | None, labels: Mapping[str, str]) -> str:
+    if variant is not None:
+        return f"{VARIANT}={variant}"
+    return ",".join([f"{name}={label}" for name, label in labels.items()])
+
+
 def expand_bound(study: Study, spec: Spec, problems: Problems) -> tuple[list[BoundCell], list[str]]:
     """Returns the cells with their configs, and notes; what is wrong goes to `problems`."""
     patches = Patches(study)
@@ -67,11 +82,7 @@ def expand_bound(study: Study, spec: Spec, problems: Problems) -> tuple[list[Bou
     found: list[BoundCell] = []
     for variant, picks in combinations(study.design):
         labels = _labels(study, variant, picks)
-        name = (
-            f"{VARIANT}={variant}"
-            if variant is not None
-            else ",".join([f"{k}={v}" for k, v in labels.items()])
-        )
+        name = _name(variant, labels)
         applied = patches.of(picks, variant)
         issues: list[Issue] = []
         bound = binder.bind(applied, issues)

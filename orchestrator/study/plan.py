@@ -14,21 +14,23 @@ from orchestrator.model.plan import (
     Assignment,
     Plan,
     Resources,
-    State,
     Trial,
     TrialKey,
     TrialStatus,
 )
 from orchestrator.model.study import Study
-from orchestrator.study.dimensions import Labeller
+from orchestrator.study.dimensions import Labeller, dimensions
 from orchestrator.study.expand import BoundCell, count_cells, expand_bound
 from orchestrator.study.identity import condition_key_of, training_key_of
 from orchestrator.study.notes import ignored_notes, shared_notes, zip_notes
 from orchestrator.study.observations import Application, Subject, applications, resources_of, widest
 from orchestrator.study.order import groups_of, run_order
 from orchestrator.study.problems import Problems
+from orchestrator.study.select import select
 from orchestrator.study.table_checks import check_tables
 from workloads.api import Spec
+
+__all__ = ["MAX_TRIALS", "dimensions", "know", "plan", "select", "stale"]
 
 MAX_TRIALS: Final = 100_000
 
@@ -55,7 +57,7 @@ def plan(study: Study, spec: Spec, *, max_trials: int = MAX_TRIALS) -> Plan:
     builder.trainings()
     for each in applied:
         builder.evaluation(each)
-    check_tables(study, spec, builder.labeller, builder.observed, problems)
+    check_tables(study, spec, builder.observed, problems)
     problems.finish()
     notes = [*zip_notes(study), *shared_notes(cells), *notes, *more, *ignored_notes(study)]
     return builder.finish(notes)
@@ -208,7 +210,7 @@ class _Builder:
         return Plan(
             study=self.study.name,
             cells=tuple(each.cell for each in self.cells),
-            dimensions=self.labeller.dimensions(),
+            dimensions=dimensions(self.study),
             trials=trials,
             assignments=tuple(self._assignments),
             notes=tuple(notes),
@@ -287,7 +289,7 @@ def know(
         statuses: States of trials; those of other studies are left out.
         code: Digest of the code that would run now.
         rule: The study's `code`: results of other code are used, used with a note, or made again
-            (their known state then is PENDING).
+            (the submission names them to the registry as `rerun`).
     """
     known = {key: statuses[key] for key in plan.trials if key in statuses}
     notes = list(plan.notes)
@@ -295,7 +297,6 @@ def know(
     if other:
         many = f"{len(other)} cached trial{'s' if len(other) > 1 else ''} came from other code"
         if rule == "rerun":
-            known.update({key: replace(known[key], state=State.PENDING) for key in other})
             many += " and will run again (code: rerun)"
         notes.append(many)
     return replace(plan, known=known, notes=tuple(notes))

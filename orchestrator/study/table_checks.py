@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.model.study import Axis, Study, TableSpec, Where
-from orchestrator.study.dimensions import Labeller, selected
+from orchestrator.study.dimensions import dimensions, selected
 from orchestrator.study.problems import Path, Problems, dotted
 from orchestrator.study.text import unknown
 from workloads.api import Spec
@@ -17,9 +17,7 @@ DESCRIPTION = ("parameters", "longest_path", "flops", "paths")
 Observed = Sequence[tuple[str, Mapping[str, str]]]
 
 
-def check_tables(
-    study: Study, spec: Spec, labeller: Labeller, observed: Observed, problems: Problems
-) -> None:
+def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problems) -> None:
     """Notes what is wrong in the study's tables."""
     metrics: dict[str, tuple[str, ...]] = dict(spec.metrics)
     coords: dict[str, tuple[str, ...]] = {}
@@ -29,7 +27,7 @@ def check_tables(
         family = spec.families.get(evaluation.family)
         metrics[evaluation.name] = family.metrics if family else ()
         coords[evaluation.name] = family.coords if family else ()
-    known = {each.name: each.labels for each in labeller.dimensions()}
+    known = {each.name: each.labels for each in dimensions(study)}
     for table in study.tables:
         at = ("tables", table.name)
         before = len(problems)
@@ -38,7 +36,7 @@ def check_tables(
         _dimensions(table, known, free, at, problems)
         reported = _metrics(study, table, metrics, spec, at, problems)
         if len(problems) == before:
-            _ambiguous(table, observed, reported, labeller.names, at, problems)
+            _ambiguous(table, observed, reported, list(known), at, problems)
 
 
 def _evaluations(table: TableSpec, known: Mapping[str, object], at: Path, problems: Problems) -> None:
