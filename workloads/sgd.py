@@ -21,24 +21,26 @@ from workloads.recipe import SGD
 class FlatSGD:
     """The optimizer of one network; takes over the storage of its parameters."""
 
-    def __init__(self, module: nn.Module, config: SGD) -> None:
+    def __init__(self, module: nn.Module, config: SGD, *, channels_last: bool = False) -> None:
         """Moves the parameters and their gradients into two vectors.
 
         Args:
             module: On its final device; parameters shared between its parts are taken once.
             config: Learning rate, momentum, weight decay.
+            channels_last: Whether filters lie in memory with their channels last.
         """
         self._config = config
         parameters = list(module.parameters())
         with torch.no_grad():
-            self._values_P = torch.cat([each.reshape(-1) for each in parameters])
+            self._values_P = torch.cat([_turned(each, channels_last).reshape(-1) for each in parameters])
             self._gradients_P = torch.zeros_like(self._values_P)
             self.momentum_P = torch.zeros_like(self._values_P)
             start = 0
             for each in parameters:
                 end = start + each.numel()
-                each.data = self._values_P[start:end].view(each.shape)
-                each.grad = self._gradients_P[start:end].view(each.shape)
+                shape = _turned(each, channels_last).shape
+                each.data = _turned(self._values_P[start:end].view(shape), channels_last, back=True)
+                each.grad = _turned(self._gradients_P[start:end].view(shape), channels_last, back=True)
                 start = end
 
     def zero(self) -> None:
@@ -63,3 +65,10 @@ class FlatSGD:
             self._values_P.add_(gradients_P.add_(self.momentum_P, alpha=config.momentum), alpha=-lr)
         else:
             self._values_P.add_(self.momentum_P, alpha=-lr)
+
+
+def _turned(values: torch.Tensor, channels_last: bool, *, back: bool = False) -> torch.Tensor:
+    """Returns a view of filters (O, I, H, W) as (O, H, W, I), or back; anything else as it is."""
+    if not channels_last or values.dim() != 4:
+        return values
+    return values.permute(0, 3, 1, 2) if back else values.permute(0, 2, 3, 1)

@@ -19,19 +19,25 @@ from workloads.sgd import FlatSGD
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-2])
-def test_flat_sgd_equals_torchs_bit_for_bit(momentum: float, nesterov: bool, weight_decay: float) -> None:
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_flat_sgd_equals_torchs_bit_for_bit(
+    momentum: float, nesterov: bool, weight_decay: float, channels_last: bool
+) -> None:
     if nesterov and not momentum:
         nesterov = False  # torch refuses the pair; ours then has nothing to look ahead along
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+    plain = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
     flat = copy.deepcopy(plain)
+    if channels_last:
+        plain = plain.to(memory_format=torch.channels_last)
     reference = torch.optim.SGD(
         plain.parameters(), lr=1.0, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
     )
     config = SGD(lr=1.0, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
-    optimizer = FlatSGD(flat, config)
+    optimizer = FlatSGD(flat, config, channels_last=channels_last)
+    assert flat[0].weight.is_contiguous(memory_format=torch.channels_last) is channels_last
     for step in range(5):
-        x, lr = torch.randn(6, 1, 8, 8), 0.1 / (step + 1)
+        x, lr = torch.randn(6, 2, 8, 8), 0.1 / (step + 1)
         reference.zero_grad()
         plain(x).square().mean().backward()
         reference.param_groups[0]["lr"] = lr
