@@ -71,6 +71,27 @@ def test_a_point_of_the_training_curve_is_chosen_per_seed():
         values(At(rule="best", metric="validation_eror"))
 
 
+def test_the_earliest_of_equal_steps_is_taken_whatever_the_order_of_the_rows():
+    made = Made([Dimension(name="network", labels=NETWORKS)])
+    trial = made.plan({"network": "plain"})
+    for step, loss in ((3, 30.0), (1, 10.0), (2, 20.0)):
+        made.value(trial, 0.1, metric="validation_error", evaluation="train", step=step)
+        made.value(trial, loss, metric="train_loss", evaluation="train", step=step)
+    at = At(rule="best", metric="validation_error")
+    assert one(made, evaluations=("train",), metrics=("train_loss",), at=at).estimate == 10.0
+
+
+def test_a_seed_is_not_averaged_over_the_curves_that_have_the_step():
+    made = Made([Dimension(name="network", labels=NETWORKS)])
+    for name, seed, steps in (("plain", 0, 2), ("resnet", 0, 1), ("plain", 1, 2), ("resnet", 1, 2)):
+        trial = made.plan({"network": name}, seed=seed)
+        for step in range(1, steps + 1):
+            made.value(trial, step, metric="train_loss", evaluation="train", step=step, seed=seed)
+    given = {"evaluations": ("train",), "metrics": ("train_loss",), "average_over": ("network",)}
+    entry = one(made, **given, at=At(rule="step", step=2))
+    assert (entry.values, entry.planned, entry.status) == (((1, 2.0),), 2, "partial")
+
+
 def test_the_best_accuracy_is_the_largest():
     made = Made([Dimension(name="network", labels=NETWORKS)])
     trial = made.plan({"network": "plain"})

@@ -183,6 +183,21 @@ def test_latex_spanners_cover_the_columns_exactly():
     assert [line.split(" & ")[0] for line in text.splitlines() if "1.5M" in line] == ["26", "", "38"]
 
 
+def test_columns_without_a_spanner_are_not_joined():
+    columns = (("", "parameters"), ("", "flops"), ("C10", "Plain"))
+    cells = tuple(entry(text) for text in ("1.5M", "2.0G", "0.1"))
+    table = Table(
+        name="t",
+        row_names=(),
+        rows=((),),
+        column_names=("data", "network"),
+        columns=columns,
+        entries=(cells,),
+    )
+    assert render(table, "html").count("<td></td>") == 2
+    assert r" &  & \multicolumn{1}{c}{C10} \\" in render(table, "latex")
+
+
 def test_markdown_and_csv_flatten_headers():
     assert (
         render(NESTED, "md").splitlines()[0]

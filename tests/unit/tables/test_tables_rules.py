@@ -146,6 +146,15 @@ def test_draws_are_averaged_within_a_net_first():
     assert build(spec(evaluations=("lesion",)), made.frame()).entries[0][0].n == 1
 
 
+def test_labels_that_are_averaged_weigh_the_same_whatever_their_draws():
+    made = alone(0.1)
+    for draw, value in enumerate((0.4, 0.6)):
+        trial = made.plan({"network": "plain"}, draw=draw, evaluation="lesion")
+        made.value(trial, value, evaluation="delete", draw=draw)
+    entry = one(made, evaluations=("test", "lesion"), average_over=("evaluation",))
+    assert entry.estimate == pytest.approx((0.1 + 0.5) / 2)
+
+
 def test_nothing_is_averaged_unasked():
     factors = {"network": NETWORKS, "depth": DEPTHS}
     made = grid(
