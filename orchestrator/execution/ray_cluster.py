@@ -84,7 +84,7 @@ def connected(
         else:
             directory = stack.enter_context(_private_directory())
             stack.enter_context(_local(directory, cpus, gpus, dashboard))
-        yield Cluster(directory=directory, nodes=_nodes())
+        yield Cluster(directory=directory, nodes=nodes())
 
 
 @contextlib.contextmanager
@@ -134,7 +134,8 @@ def _quiet() -> dict[str, Any]:
     return {"log_to_driver": False, "configure_logging": False, "ignore_reinit_error": False}
 
 
-def _nodes() -> tuple[Resources, ...]:
+def nodes() -> tuple[Resources, ...]:
+    """Returns what each living node of the connected cluster has in all."""
     import ray
 
     return tuple(

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.errors import TargetError
-from orchestrator.execution.ray_messages import Joined, Lost, Message, Order, Told
+from orchestrator.execution.ray_messages import Flags, Joined, Lost, Message, Order, Told
 from orchestrator.model.plan import Resources, TrialKey
 from orchestrator.model.run import Bundle, Cause, Event, Failed, Failure, Finished
 from orchestrator.ports import Work
 
+CANCEL_S = 12.0  # how long a worker may go on with a cancelled trial before it is ended
+STOP_S = 25.0  # likewise after it was asked to save and stop
+HANG_S = 600.0  # how long a worker may be silent; workloads report every 10 s
 PLACED_S = 5.0  # a lane that finds no room for so long makes idle lanes give way
 STILLBORN_LIMIT = 5  # workers that die before they join, in a row
 
@@ -35,6 +38,10 @@ class LaneState:
         actor: That worker's handle.
         bundle: What it works on; open: the trials of it that have no end yet, with their epochs.
         since: When it was asked for.
+        heard: When its bundle last made progress.
+        asked: Since when it should stop, or end a cancelled trial.
+        ending: Why it is being ended by us: (cause, message).
+        doomed: The cancelled trials that it is ended for.
     """
 
     name: str
@@ -45,11 +52,15 @@ class LaneState:
     bundle: Bundle | None = None
     open: dict[TrialKey, int] = field(default_factory=dict)
     since: float = 0.0
+    heard: float = 0.0
+    asked: float | None = None
+    ending: tuple[Cause, str] | None = None
+    doomed: frozenset[TrialKey] = frozenset()
 
     @property
     def idle(self) -> bool:
         """Whether it waits for an order."""
-        return bool(self.life) and self.bundle is None
+        return bool(self.life) and self.bundle is None and self.ending is None
 
 
 class Fleet:
@@ -60,6 +71,7 @@ class Fleet:
         nodes: Sequence[Resources],
         *,
         max_concurrent: int | None = None,
+        hang_s: float = HANG_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Starts without lanes.
@@ -67,11 +79,13 @@ class Fleet:
         Args:
             nodes: What each node of the cluster has in all.
             max_concurrent: Lanes at once, at most.
+            hang_s: How long a worker with a bundle may be silent.
             clock: Seconds that never go back.
         """
         self.lanes: dict[str, LaneState] = {}
         self._nodes = tuple(nodes)
         self._limit = max_concurrent
+        self._hang_s = hang_s
         self._clock = clock
         self._numbers = itertools.count()
         self._stillborn = 0
@@ -99,6 +113,10 @@ class Fleet:
         """Returns how many lanes of a class the empty cluster holds."""
         return sum(_room(node, resources) for node in self._nodes)
 
+    def resize(self, nodes: Sequence[Resources]) -> None:
+        """Takes note of nodes that came or went."""
+        self._nodes = tuple(nodes)
+
     # --- what came in ---------------------------------------------------------------------------------
 
     def take_in(self, messages: Sequence[Message]) -> Iterator[Event]:
@@ -121,6 +139,7 @@ class Fleet:
                     yield from self._lost(lane, message)
 
     def _heard(self, lane: LaneState, message: Told) -> Iterator[Event]:
+        lane.heard = self._clock()
         for event in message.events:
             if lane.open.get(event.trial) == event.epoch:
                 if isinstance(event, Finished | Failed):
@@ -140,13 +159,45 @@ class Fleet:
                 )
         where = f"lane {lane.name}, pid {lane.identity.get('pid')} on {lane.identity.get('host')}"
         cause = Cause.OUT_OF_MEMORY if any(word in reason for word in _MEMORY) else Cause.LOST
+        if lane.ending is not None:
+            cause, reason = lane.ending
         yield from self._give_up(lane, cause, f"{where}: {reason}")
-        lane.life, lane.actor, lane.since = "", None, self._clock()
+        lane.life, lane.actor, lane.ending, lane.since = "", None, None, self._clock()
 
     def _give_up(self, lane: LaneState, cause: Cause, message: str) -> Iterator[Event]:
         for trial, epoch in lane.open.items():
-            yield Failed(trial=trial, epoch=epoch, failure=Failure(cause=cause, message=message))
-        lane.open, lane.bundle = {}, None
+            its = Cause.CANCELLED if trial in lane.doomed else cause
+            yield Failed(trial=trial, epoch=epoch, failure=Failure(cause=its, message=message))
+        lane.open, lane.bundle, lane.asked, lane.doomed = {}, None, None, frozenset()
+
+    def overdue(self, flags: Flags) -> list[LaneState]:
+        """Returns lanes whose worker is to be ended: it does not listen, or is silent for too long.
+
+        Args:
+            flags: What workers have been asked.
+        """
+        now = self._clock()
+        found: list[LaneState] = []
+        for lane in self.lanes.values():
+            if lane.bundle is None or lane.ending is not None:
+                continue
+            cancelled = flags.cancelled & lane.open.keys()
+            if not (flags.stopping or cancelled):
+                lane.asked = None
+            elif lane.asked is None:
+                lane.asked = now
+            waited = 0.0 if lane.asked is None else now - lane.asked
+            if cancelled and waited > CANCEL_S:
+                # Its neighbours in the bundle were cancelled by nobody: they run again.
+                lane.ending = (Cause.LOST, f"its worker did not end a cancelled trial within {CANCEL_S:g} s")
+                lane.doomed = cancelled
+            elif flags.stopping and waited > STOP_S:
+                lane.ending = (Cause.INTERRUPTED, f"stopped on request; it did not save within {STOP_S:g} s")
+            elif now - lane.heard > self._hang_s:
+                lane.ending = (Cause.HUNG, f"no progress for {self._hang_s:g} s")
+            if lane.ending is not None:
+                found.append(lane)
+        return found
 
     # --- what goes out --------------------------------------------------------------------------------
 
@@ -157,7 +208,7 @@ class Fleet:
             bundle = work.next_bundle(lane.resources)
             if bundle is None:
                 continue
-            lane.bundle = bundle
+            lane.bundle, lane.heard = bundle, self._clock()
             lane.open = {claim.trial.key: claim.epoch for claim in bundle.claims}
             orders.append(Order(lane=lane.name, life=lane.life, bundle=bundle))
         for lane in self._surplus(work):
@@ -185,7 +236,12 @@ class Fleet:
         now = self._clock()
         starved = {
             lane.resources for lane in self.lanes.values() if not lane.life and now - lane.since > PLACED_S
-        } | {resources for resources, count in work.demand().items() if count and not self._fits(resources)}
+        }
+        for resources, ready in work.demand().items():
+            if ready > self._starting(resources) and not self._fits(resources):
+                others = [lane for lane in idle if lane.resources != resources]
+                if others and self._fits(resources, without=others):
+                    starved.add(resources)
         for lane in idle:
             if starved - {lane.resources}:
                 return [lane]
@@ -197,26 +253,29 @@ class Fleet:
             return []
         new: list[LaneState] = []
         for resources, ready in sorted(work.demand().items()):
-            starting = sum(
-                lane.resources == resources and (not lane.life or lane.idle) for lane in self.lanes.values()
-            )
-            for _ in range(max(0, ready - starting)):
+            for _ in range(max(0, ready - self._starting(resources))):
                 if not self._fits(resources):
                     break
-                lane = LaneState(
-                    name=f"lane-{next(self._numbers):03d}", resources=resources, since=self._clock()
-                )
+                name = f"lane-{next(self._numbers):03d}"
+                lane = LaneState(name=name, resources=resources, since=self._clock())
                 self.lanes[lane.name] = lane
                 new.append(lane)
         return new
 
-    def _fits(self, resources: Resources) -> bool:
+    def _starting(self, resources: Resources) -> int:
+        """Returns how many lanes of a class will take a bundle without being asked for."""
+        return sum(
+            lane.resources == resources and (not lane.life or lane.idle) for lane in self.lanes.values()
+        )
+
+    def _fits(self, resources: Resources, *, without: Sequence[LaneState] = ()) -> bool:
         """Returns whether one more lane of a class has room beside the others, packed first fit."""
-        if self._limit is not None and len(self.lanes) >= self._limit:
+        away = {lane.name for lane in without}
+        lanes = [lane.resources for lane in self.lanes.values() if lane.name not in away]
+        if self._limit is not None and len(lanes) >= self._limit:
             return False
         free = list(self._nodes)
-        lanes = sorted([lane.resources for lane in self.lanes.values()], reverse=True)
-        for each in [*lanes, resources]:
+        for each in [*sorted(lanes, reverse=True), resources]:
             place = next((i for i, node in enumerate(free) if _room(node, each)), None)
             if place is None:
                 return False

@@ -59,11 +59,12 @@ class Hub:
         def come() -> bool:
             return box.order is not None or box.ended or box.life != life
 
-        async with self._orders:
-            try:
-                await asyncio.wait_for(self._orders.wait_for(come), wait_s)
-            except TimeoutError:
-                return None
+        if not come():
+            async with self._orders:
+                try:
+                    await asyncio.wait_for(self._orders.wait_for(come), wait_s)
+                except TimeoutError:
+                    return None
         if box.ended or box.life != life:
             return Order(lane=lane, life=box.life)
         order, box.order = box.order, None

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from orchestrator.errors import OrchError
 from orchestrator.execution.effort import Worker
-from orchestrator.execution.ray_cluster import Cluster, connected
-from orchestrator.execution.ray_fleet import Fleet
+from orchestrator.execution.ray_cluster import Cluster, connected, nodes
+from orchestrator.execution.ray_fleet import HANG_S, Fleet
 from orchestrator.execution.ray_messages import Flags, Order
 from orchestrator.model.run import Event
 from orchestrator.ports import Executor, Work
 
 POLL_S = 0.25  # a long poll of the hub; news end it
 HUB_S = 60.0  # a hub that is silent for so long is gone
+NODES_S = 5.0  # how often nodes are counted: they may come and go
 END_S = 15.0  # how long lanes may take to end before they are killed
 
 
@@ -34,6 +36,7 @@ class RayTuneExecutor:
         *,
         address: str | None = None,
         max_concurrent: int | None = None,
+        hang_s: float = HANG_S,
         cpus: int | None = None,
         gpus: int | None = None,
         dashboard: bool = False,
@@ -44,6 +47,7 @@ class RayTuneExecutor:
             worker: Checkpoints, logs, and how to find workloads; picklable.
             address: Of a cluster to join; None starts a local one that ends with the run.
             max_concurrent: Bundles at once, at most; None for what fits.
+            hang_s: How long a worker with a bundle may make no progress before it is ended as HUNG.
             cpus: CPUs of the local cluster, None for this machine's.
             gpus: GPUs of the local cluster, None for this machine's.
             dashboard: Whether the local cluster serves Ray's dashboard.
@@ -51,6 +55,7 @@ class RayTuneExecutor:
         self._worker = worker
         self._address = address
         self._max_concurrent = max_concurrent
+        self._hang_s = hang_s
         self._cpus = cpus
         self._gpus = gpus
         self._dashboard = dashboard
@@ -62,7 +67,7 @@ class RayTuneExecutor:
             TargetError: The cluster cannot be reached, or no node can ever hold a class of the work.
         """
         with connected(self._address, cpus=self._cpus, gpus=self._gpus, dashboard=self._dashboard) as cluster:
-            fleet = Fleet(cluster.nodes, max_concurrent=self._max_concurrent)
+            fleet = Fleet(cluster.nodes, max_concurrent=self._max_concurrent, hang_s=self._hang_s)
             fleet.check([resources for resources, count in work.unfinished().items() if count])
             run = _Run(self._worker, cluster, fleet, work)
             try:
@@ -98,6 +103,7 @@ class _Run:
 
     def batches(self) -> Iterator[Sequence[Event]]:
         fleet, work = self._fleet, self._work
+        looked = time.monotonic()
         while True:
             stopping = work.stopping()
             if not fleet.busy and (stopping or not any(work.unfinished().values())):
@@ -106,6 +112,11 @@ class _Run:
             for lane in fleet.wanted(work):
                 self._controller.start(lane.name, lane.resources)
             self._flags = Flags(stopping=stopping, cancelled=frozenset(work.cancelled()))
+            for lane in fleet.overdue(self._flags):
+                self._ray.kill(lane.actor)
+            if time.monotonic() - looked > NODES_S:
+                fleet.resize(nodes())
+                looked = time.monotonic()
             yield tuple(fleet.take_in(self._exchange(orders, POLL_S)))
             self._controller.check()
 
