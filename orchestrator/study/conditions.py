@@ -102,7 +102,9 @@ class Measures:
             blamed = [place for steps, place in places.items() if steps[: len(issue.path)] == issue.path]
             said = [place for place in blamed if not issue.path] or blamed or [(*at, "set", *issue.path)]
             message = f"family {self._evaluation.family!r}: {issue.message}"
-            self._problems.add(said[-1], issue.code, message)
+            self._problems.add(
+                said[-1], issue.code, message, key=issue.code in ("unknown-path", "missing-key")
+            )
         if bound is MISSING:
             return None
         parameters = to_plain(bound)

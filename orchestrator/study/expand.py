@@ -87,7 +87,7 @@ def expand_bound(study: Study, spec: Spec, problems: Problems) -> tuple[list[Bou
         issues: list[Issue] = []
         bound = binder.bind(applied, issues)
         if bound is None:
-            _tell(issues, applied, name, problems)
+            _tell(issues, applied, name, study.config, problems)
             if problems.full:
                 break
             continue
@@ -112,15 +112,19 @@ def _labels(study: Study, variant: str | None, picks: Picks) -> dict[str, str]:
     return labels
 
 
-def _tell(issues: Sequence[Issue], applied: Sequence[Patch], cell: str, problems: Problems) -> None:
+def _tell(
+    issues: Sequence[Issue],
+    applied: Sequence[Patch],
+    cell: str,
+    config: Mapping[str, Any],
+    problems: Problems,
+) -> None:
     for issue in issues:
-        patch = blame(issue.path, issue.message, applied)
+        place = blame(issue.path, issue.message, applied, config)
         message = f"{issue.message} (in cell {cell})"
-        if patch is None:
-            place: tuple[str | int, ...] = ("config", *issue.path)
-            problems.add(place, issue.code, message, key=issue.code == "unknown-path", once=issue.message)
-        elif patch.place:
-            problems.add(patch.place, issue.code, message, once=issue.message)
+        if place:
+            key = place[0] == "config" and issue.code in ("unknown-path", "foreign-field")
+            problems.add(place, issue.code, message, key=key, once=issue.message)
         else:
             problems.add_at(("--set", 0, 0), issue.code, message, once=issue.message)
 

@@ -15,7 +15,7 @@ from orchestrator.model.study import Study
 from orchestrator.study import convert, source
 from orchestrator.study.check import check
 from orchestrator.study.document import export
-from orchestrator.study.problems import Problems, keys_of, places_of
+from orchestrator.study.problems import Problems, places_of
 from orchestrator.study.reader import Node, parse_value
 from orchestrator.study.schema import IGNORED, MAX_COUNT, MAX_SEED, StudyFile, check_seeds
 from orchestrator.study.text import plain, quoted
@@ -63,7 +63,7 @@ def from_document(
 
 def _study(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, ...] | None) -> Study:
     places = places_of(node)
-    problems = Problems(file, places, keys_of(node))
+    problems = Problems(file, places)
     guard(node, problems)
     model = validate(node.data(), problems)
     if model is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,16 +93,36 @@ def apply(tree: dict[str, Any], patches: Sequence[Patch]) -> Iterator[Patch]:
             yield patch
 
 
-def blame(path: Steps, message: str, patches: Sequence[Patch]) -> Patch | None:
-    """Returns the patch that most likely set what is wrong at a path, or None for the config itself.
+def blame(
+    path: Steps, message: str, patches: Sequence[Patch], config: Mapping[str, Any]
+) -> tuple[str | int, ...]:
+    """Returns the place in the document of what is most likely wrong; () stands for `--set`.
 
-    The last one that set that path, or a part above it; for a fault of a whole group, the last one
-    whose field the message names, else the last one that touched the group.
+    What set that path, or a part above it, last; for a fault of a whole group what set the field that
+    the message names, in a patch or in the config; else what touched the group last.
+
+    Args:
+        path: Path in the config.
+        message: What is wrong.
+        patches: The cell's patches, in order.
+        config: The study's config.
     """
     above = [each for each in patches if each.path == path[: len(each.path)]]
     if above:
-        return above[-1]
+        return above[-1].place
     inside = [each for each in patches if each.path[: len(path)] == path]
-    named = [each for each in inside if each.path[-1] in message]
-    candidates = named or inside
-    return candidates[-1] if candidates else None
+    words = set(re.findall(r"\w+", message))
+    for each in reversed(inside):
+        if each.path[-1] in words:
+            return each.place
+    for steps in _leaves(config, ()):
+        if len(steps) > len(path) and steps[: len(path)] == path and steps[-1] in words:
+            return ("config", *steps)
+    return inside[-1].place if inside else ("config", *path)
+
+
+def _leaves(tree: Mapping[str, Any], above: Steps) -> Iterator[Steps]:
+    for name, value in tree.items():
+        yield (*above, name)
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*above, name))

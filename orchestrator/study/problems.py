@@ -18,27 +18,27 @@ def dotted(path: Path) -> str:
     return ".".join(str(step) for step in path)
 
 
+KEY = "key of "  # before a path: the place of its key, where that is not the place of the path
+
+
 def places_of(node: Node) -> dict[str, Mark]:
     """Returns the place of everything: the value's when it stands beside its key, else the key's."""
     places: dict[str, Mark] = {"": node.mark}
     for path, child, key in node.walk():
-        places.setdefault(dotted(path), child.mark if child.inline else key)
+        name = dotted(path)
+        places.setdefault(name, child.mark if child.inline else key)
+        if child.inline and key != child.mark:
+            places.setdefault(KEY + name, key)
     return places
-
-
-def keys_of(node: Node) -> dict[str, Mark]:
-    """Returns the place of every key."""
-    return {dotted(path): key for path, _, key in node.walk()}
 
 
 class Problems:
     """Everything found so far; `finish` raises it all at once."""
 
-    def __init__(self, file: str, places: Mapping[str, Mark], keys: Mapping[str, Mark] | None = None) -> None:
-        """Takes the file's name for what has no place, and the places of values and of keys."""
+    def __init__(self, file: str, places: Mapping[str, Mark]) -> None:
+        """Takes the file's name for what has no place, and the places that `places_of` found."""
         self._file = file
         self._places = places
-        self._keys = keys if keys is not None else places
         self._found: dict[tuple[Mark, str, str], Problem] = {}
 
     def __len__(self) -> int:
@@ -81,14 +81,13 @@ class Problems:
     def mark(self, path: Path, *, key: bool = False) -> Mark:
         """Returns the place of a path, or of the nearest thing above it."""
         steps = list(path)
-        exact = True
         while steps:
             name = dotted(steps)
-            table = self._keys if key and exact else self._places
-            if name in table:
-                return table[name]
+            if key and len(steps) == len(path) and KEY + name in self._places:
+                return self._places[KEY + name]
+            if name in self._places:
+                return self._places[name]
             steps.pop()
-            exact = False
         return (self._file, 0, 0)
 
     def finish(self) -> None:

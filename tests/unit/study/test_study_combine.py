@@ -71,7 +71,9 @@ def test_product_equals_the_brute_force(made: tuple[list[Factor], list[list[str]
     factors, groups, exclude = made
     expected = reference(factors, groups, exclude)
     assert product(factors, groups, exclude) == expected
-    design = Design(type="factorial", factors=tuple(factors), zip=tuple(map(tuple, groups)), exclude=tuple(exclude))
+    design = Design(
+        type="factorial", factors=tuple(factors), zip=tuple(map(tuple, groups)), exclude=tuple(exclude)
+    )
     assert count(design) == len(expected)
     assert count(design, effort=2) >= len(expected)
     unrestricted = reference(factors, groups, [])
@@ -82,11 +84,11 @@ def test_product_equals_the_brute_force(made: tuple[list[Factor], list[list[str]
 
 def test_independent_factors_are_counted_by_product() -> None:
     factors = tuple(factor(name, 10) for name in "abcdefghi")
-    began = time.perf_counter()
+    began = time.process_time()
     assert count(Design(type="factorial", factors=factors)) == 10**9
     tied = Design(type="factorial", factors=factors, exclude=({name: (f"{name}0",) for name in "abcdefghi"},))
     assert count(tied) == 10**9  # bounded from above: one is left out
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert len(tangles(tied)) == 1
 
 
@@ -96,7 +98,7 @@ def test_a_circle_is_named_and_what_waits_on_it_is_not() -> None:
         factor("b", 2, {"c": ("c0",)}),
         factor("c", 2, {"b": ("b1",)}),
     ]
-    with pytest.raises(ValueError, match="^b -> c -> b$"):
+    with pytest.raises(ValueError, match=r"^b -> c -> b$"):
         units_of(factors, [])
 
 

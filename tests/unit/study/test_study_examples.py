@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from small_workload import PATHS, SPEC, Plain, ResNet
+from study_text import EXAMPLES
+
 from orchestrator.model.plan import Plan
 from orchestrator.model.study import ABSENT
 from orchestrator.study.expand import cell_labels, count_cells, expand
 from orchestrator.study.load import from_document, load
 from orchestrator.study.plan import dimensions, plan
-from small_workload import PATHS, SPEC, Plain, ResNet
-from study_text import EXAMPLES
 
 
 def planned(name: str) -> Plan:
@@ -41,8 +42,13 @@ def test_ensemble_study_dimensions_and_labels_follow_rule_8() -> None:
         ("ensemble", ("Ensemble-8", "Ensemble-7")),
         ("removed", (*PATHS, "nothing")),
     ]
-    by = {(a.evaluation, a.cell, a.labels["component"], a.labels["removed"]): a.labels for a in plan.assignments}
-    assert by[("test", "depth=26,sharing=W/,ensemble=Ensemble-7", "Overall", "nothing")]["ensemble"] == "Ensemble-7"
+    by = {
+        (a.evaluation, a.cell, a.labels["component"], a.labels["removed"]): a.labels for a in plan.assignments
+    }
+    assert (
+        by[("test", "depth=26,sharing=W/,ensemble=Ensemble-7", "Overall", "nothing")]["ensemble"]
+        == "Ensemble-7"
+    )
     # a component's cell has no ensemble: the factor's otherwise
     assert by[("test", "depth=14,sharing=W/O,component=RRR", "RRR", "nothing")]["ensemble"] == "Ensemble-8"
     # the vary's level comes before the cell's
@@ -53,7 +59,9 @@ def test_ensemble_study_dimensions_and_labels_follow_rule_8() -> None:
 
 def test_gather_joins_the_eight_nets_of_a_seed_in_the_order_of_the_levels() -> None:
     plan = planned("dfn_ensemble")
-    vote = next(t for t in plan.trials.values() if t.family == "vote" and "depth=26" in t.label and t.seed == 1)
+    vote = next(
+        t for t in plan.trials.values() if t.family == "vote" and "depth=26" in t.label and t.seed == 1
+    )
     assert vote.gathers
     assert [plan.trials[key].config["network"]["path"] for key in vote.parents] == list(PATHS)
     assert {plan.trials[key].seed for key in vote.parents} == {1}
@@ -65,9 +73,7 @@ def test_table_4_counts_cells_and_patches_overrides() -> None:
     assert len(cell_labels(study)) == 40
     # this workload has no dfn_il, so those levels are told, once each
     described = replace(SPEC, describe="m:f")
-    kept = tuple(
-        replace(f, levels=f.levels[:2]) if f.name == "network" else f for f in study.design.factors
-    )
+    kept = tuple(replace(f, levels=f.levels[:2]) if f.name == "network" else f for f in study.design.factors)
     plan_ = plan(replace(study, design=replace(study.design, factors=kept)), described)
     assert len(plan_.cells) == 3 * 4 * 2 - 2 * 4
     assert len(plan_.trials) == 16 * 5
@@ -88,7 +94,11 @@ def test_lesion_study_counts_conditions_draws_and_seeds() -> None:
     found = {each.name: each.labels for each in plan.dimensions}
     assert found["module"] == (*map(str, range(54)), ABSENT)
     assert {t.seed for t in plan.trials.values()} == {0, 3}
-    draws = [t for t in plan.trials.values() if t.family == "reorder" and t.parameters == {"swaps": 10} and t.seed == 3]
+    draws = [
+        t
+        for t in plan.trials.values()
+        if t.family == "reorder" and t.parameters == {"swaps": 10} and t.seed == 3
+    ]
     assert sorted(t.draw for t in draws) == list(range(20))
 
 

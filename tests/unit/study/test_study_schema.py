@@ -5,12 +5,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from study_text import EXAMPLES
 
 import orchestrator.study
 from orchestrator.study.reader import compose
 from orchestrator.study.schema import json_schema
 from orchestrator.study.text import plain
-from study_text import EXAMPLES
 
 COPY = Path(orchestrator.study.__file__).parent / "study.schema.json"
 
@@ -22,7 +22,9 @@ def test_checked_in_schema_is_fresh() -> None:
 def test_schema_has_draft_7_shapes_only() -> None:
     jsonschema.Draft7Validator.check_schema(json_schema())
     text = json.dumps(json_schema())
-    assert not any(f'"{word}"' in text for word in ("prefixItems", "unevaluatedProperties", "dependentRequired"))
+    assert not any(
+        f'"{word}"' in text for word in ("prefixItems", "unevaluatedProperties", "dependentRequired")
+    )
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
