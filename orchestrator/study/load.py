@@ -128,14 +128,16 @@ def parse_patch(text: str) -> tuple[str, Any]:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Returns the seeds of a `--seeds`: "5" means 0..4, "0-4" and "0,2,5" say which.
+    """Returns the seeds of a `--seeds`: "5" means 0..4 as in a file, "0-4" and "0,2,5" say which.
+
+    "0" is the seed 0 alone: no seeds at all is never meant.
 
     Raises:
         UsageError: Anything else.
     """
     try:
         if text.strip().isdecimal() and len(text.strip()) < 20:
-            found = check_seeds(int(text))
+            found = check_seeds(int(text) or 1)
         else:
             listed: list[int] = []
             for part in text.split(","):

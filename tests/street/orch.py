@@ -1,7 +1,9 @@
-"""Runs the real command line in processes of their own, over a store and study files in a directory."""
+"""The real command line over a store and study files in a directory of the test."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -12,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from orchestrator.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 240.0
@@ -57,21 +62,37 @@ class Orch:
         """Returns the argument vector."""
         return [sys.executable, "-m", "orchestrator.cli.main", *map(str, arguments)]
 
-    def __call__(self, *arguments: object, code: int | None = 0, env: dict[str, str] | None = None) -> Done:
-        """Runs one command to its end and checks its exit code (None accepts any)."""
+    def __call__(self, *arguments: object, code: int | None = 0) -> Done:
+        """Runs one command to its end and checks its exit code (None accepts any).
+
+        Commands that need no Ray run in this process: starting a fresh one costs most of their time.
+        """
+        done = self._spawned(arguments) if self.executor == "ray" else self._called(arguments)
+        assert code is None or done.code == code, f"{arguments}: exit {done.code}\n{done.out}\n{done.err}"
+        return done
+
+    def _spawned(self, arguments: tuple[object, ...]) -> Done:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
-            env={**self.env, **(env or {})},
+            env=self.env,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
             check=False,
         )
-        assert code is None or done.returncode == code, (
-            f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def _called(self, arguments: tuple[object, ...]) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.env, clear=True),
+            contextlib.chdir(self.directory),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = run([str(argument) for argument in arguments])
+        return Done(code=code, out=out.getvalue(), err=err.getvalue())
 
     @contextmanager
     def start(self, *arguments: object) -> Iterator[subprocess.Popen[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,15 @@ tables:
 """
 
 
+def entries_of(table: Any) -> dict[tuple[str, ...], Any]:
+    """Returns (row labels, column labels) -> entry of a table's JSON."""
+    return {
+        (*row, *column): entry
+        for row, entries in zip(table["rows"], table["entries"], strict=True)
+        for column, entry in zip(table["columns"], entries, strict=True)
+    }
+
+
 @pytest.fixture
 def orch(tmp_path: Path) -> Orch:
     return Orch(directory=tmp_path)
@@ -56,11 +66,7 @@ def test_the_table_is_what_a_hand_count_gives(orch: Orch) -> None:
     file = orch.study(STUDY)
     orch("submit", file)
     (table,) = orch("table", "demo", "--json").json["tables"]
-    entries = {
-        (row["labels"][0], column[0]): entry
-        for row in table["rows"]
-        for column, entry in zip(table["columns"], row["entries"], strict=True)
-    }
+    entries = entries_of(table)
     for x in (1, 2):
         values = [value(float(x), seed, 2) for seed in range(3)]
         for by, factor in (("one", 1), ("2", 2), ("3", 3)):
@@ -133,11 +139,7 @@ def test_fail_error_and_blocked_are_told_apart(orch: Orch) -> None:
     assert done["counts"]["failed"] == 4
     assert done["counts"]["diverged"] == 4
     (table,) = done["tables"]
-    status = {
-        (*row["labels"], column[0]): (entry["status"], entry["text"])
-        for row in table["rows"]
-        for column, entry in zip(table["columns"], row["entries"], strict=True)
-    }
+    status = {labels: (entry["status"], entry["text"]) for labels, entry in entries_of(table).items()}
     assert status[("none", "1", "one")][0] == "ok"
     assert status[("bad", "1", "one")] == ("fail", "fail")
     assert status[("bad", "1", "2")] == ("fail", "fail")  # a diverged net is not evaluated: it failed
