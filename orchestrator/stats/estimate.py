@@ -23,14 +23,14 @@ class Estimate:
     """A number and its uncertainty.
 
     Attributes:
-        value: The statistic, in the values' units.
-        spread: Standard deviation, standard error or half-width of the interval; None with one seed
-            or where the statistic has none.
+        value: The statistic, in the values' units; None where it is undefined (the deviation of one seed).
+        spread: Standard deviation or half-width of the interval; None with one seed or where the
+            statistic has none.
         interval: (low, high), or None.
         n: Number of seeds.
     """
 
-    value: float
+    value: float | None
     spread: float | None = None
     interval: tuple[float, float] | None = None
     n: int
@@ -120,27 +120,31 @@ def confidence_interval(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
-    """What an entry of a table prints: a statistic and the uncertainty beside it."""
+    """What an entry prints: a statistic of (values, kind of std), and the uncertainty beside it."""
 
-    statistic: Callable[[ArrayLike], float]
-    uncertainty: Literal["std", "sem", "ci95"] | None = None
+    statistic: Callable[[ArrayLike, Std], float | None]
+    uncertainty: Literal["std", "ci95"] | None = None
 
 
 def _count(values_R: ArrayLike) -> float:
     return float(_array(values_R).size)
 
 
+def _of(function: Callable[[ArrayLike], float]) -> Callable[[ArrayLike, Std], float]:
+    return lambda values_R, std: function(values_R)
+
+
 # The allowed texts of a table's `show`.
 SHOWS: Mapping[str, Show] = {
-    "mean ± std": Show(statistic=mean, uncertainty="std"),
-    "mean ± sem": Show(statistic=mean, uncertainty="sem"),
-    "mean [ci95]": Show(statistic=mean, uncertainty="ci95"),
-    "mean": Show(statistic=mean),
-    "median": Show(statistic=median),
-    "iqm": Show(statistic=interquartile_mean),
-    "min": Show(statistic=minimum),
-    "max": Show(statistic=maximum),
-    "n": Show(statistic=_count),
+    "mean ± std": Show(statistic=_of(mean), uncertainty="std"),
+    "mean [ci95]": Show(statistic=_of(mean), uncertainty="ci95"),
+    "mean": Show(statistic=_of(mean)),
+    "std": Show(statistic=standard_deviation),
+    "median": Show(statistic=_of(median)),
+    "iqm": Show(statistic=_of(interquartile_mean)),
+    "min": Show(statistic=_of(minimum)),
+    "max": Show(statistic=_of(maximum)),
+    "n": Show(statistic=_of(_count)),
 }
 
 
@@ -150,7 +154,7 @@ def estimate(values_R: ArrayLike, show: str = "mean ± std", std: Std = "sample"
     Args:
         values_R: One value a seed; at least one unless `show` is "n".
         show: A key of `SHOWS`.
-        std: Kind of the standard deviation in "mean ± std".
+        std: Kind of the standard deviation in "mean ± std" and "std".
 
     Raises:
         ValueError: An unknown `show`, or no values.
@@ -161,11 +165,9 @@ def estimate(values_R: ArrayLike, show: str = "mean ± std", std: Std = "sample"
     chosen = SHOWS[show]
     if array_R.size == 0 and show == "n":
         return Estimate(value=0.0, n=0)
-    value, n = chosen.statistic(array_R), int(array_R.size)
+    value, n = chosen.statistic(array_R, std), int(array_R.size)
     if chosen.uncertainty == "std":
         return Estimate(value=value, spread=standard_deviation(array_R, std), n=n)
-    if chosen.uncertainty == "sem":
-        return Estimate(value=value, spread=standard_error(array_R), n=n)
     if chosen.uncertainty == "ci95":
         interval = confidence_interval(array_R)
         spread = None if interval is None else (interval[1] - interval[0]) / 2

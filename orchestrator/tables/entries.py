@@ -75,7 +75,11 @@ def entries(
     scaled = numbers.per_cent(spec, metrics)
     digits: dict[str, int] = {}
     for metric in metrics:
-        found = [each.value for place, each in estimates.items() if samples[place].metric == metric]
+        found = [
+            each.value
+            for place, each in estimates.items()
+            if samples[place].metric == metric and each.value is not None
+        ]
         chosen = numbers.default_digits(found, percent=metric in scaled)
         digits[metric] = chosen if spec.digits is None else spec.digits
     built = {
@@ -86,6 +90,8 @@ def entries(
     }
     printed: dict[tuple[int, int], str] = {}
     for place, each in estimates.items():
+        if each.value is None:
+            continue
         metric = samples[place].metric
         printed[place] = numbers.number(each.value, digits[metric], percent=metric in scaled)
     return _marked(spec, samples, built, printed)

@@ -61,13 +61,15 @@ def _uncertainty(spec: TableSpec, entries: Iterable[Entry]) -> str:
     if kind == "ci95":
         return "[low, high]: 95 % confidence interval of the mean over seeds (Student's t)."
     if kind is None:
-        names = {"iqm": "interquartile mean", "min": "smallest value", "max": "largest value"}
+        names = {
+            "std": f"{spec.std} standard deviation",
+            "iqm": "interquartile mean",
+            "min": "smallest value",
+            "max": "largest value",
+        }
         name = names.get(spec.show, spec.show)
         return "Entries are numbers of seeds." if spec.show == "n" else f"Entries: {name} over seeds."
-    if kind == "sem":
-        told = "±: standard error of the mean over seeds"
-    else:
-        told = f"±: {spec.std} standard deviation over seeds"
+    told = f"±: {spec.std} standard deviation over seeds"
     alone = any(entry.n == 1 and entry.estimate is not None for entry in entries)
     return f"{told}; – where there is one seed." if alone else f"{told}."
 

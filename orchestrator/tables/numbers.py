@@ -49,6 +49,8 @@ def statistic(estimate: Estimate, show: str, digits: int, *, percent: bool) -> s
     """Returns "7.10 ± 0.20", "7.10 [6.85, 7.35]" or "7.10"; "–" stands for an uncertainty of one seed."""
     if show == "n":
         return f"{estimate.n}"
+    if estimate.value is None:
+        return ABSENT
     text = number(estimate.value, digits, percent=percent)
     if "±" in show:
         spread = estimate.spread

@@ -65,10 +65,11 @@ def test_hand_counted():
 
 
 def test_one_seed_has_no_uncertainty():
-    for show in ("mean ± std", "mean ± sem", "mean [ci95]"):
+    for show in ("mean ± std", "mean [ci95]"):
         found = estimate([0.25], show)
         assert (found.value, found.spread, found.interval, found.n) == (0.25, None, None, 1)
     assert standard_deviation([0.25], "population") is None
+    assert estimate([0.25], "std").value is None
 
 
 def test_shows_choose_statistic_and_uncertainty():
@@ -82,6 +83,8 @@ def test_shows_choose_statistic_and_uncertainty():
     assert {show: estimate(values, show).value for show in expected} == expected
     assert all(estimate(values, show).n == 4 for show in SHOWS)
     assert estimate([], "n").value == 0
+    assert estimate(values, "std").value == pytest.approx(statistics.stdev(values))
+    assert estimate(values, "std", "population").value == pytest.approx(statistics.pstdev(values))
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -1.0, 95.0, math.nan])

@@ -12,6 +12,8 @@ from orchestrator.errors import StudyError
 from orchestrator.model.plan import Dimension, State, TrialStatus
 from orchestrator.model.study import Axis, FailWhen
 from orchestrator.model.table import Entry
+from orchestrator.stats import estimate
+from orchestrator.study import schema
 from orchestrator.tables.build import build
 
 DEPTHS = ("14", "26")
@@ -32,6 +34,7 @@ def test_mean_and_standard_deviation_over_seeds():
     assert one(made, std="population").text == "0.0900 ± 0.0216"
     assert one(made, percent=True).text == "9.00 ± 2.65"
     assert one(made, percent=True, digits=1).text == "9.0 ± 2.6"
+    assert one(made, show="std", std="population").text == "0.0216"
     assert one(made, show="median", percent=True).text == "8.00"
     assert one(made, show="min").text == "0.0700"
     assert one(made, show="n").text == "3"
@@ -45,9 +48,15 @@ def test_mean_and_standard_deviation_over_seeds():
 def test_one_seed_prints_no_spread():
     assert one(alone(0.07)).text == "0.0700 ± –"
     assert one(alone(0.07), show="mean [ci95]").text == "0.0700 [–]"
+    undefined = one(alone(0.07), show="std", best="min")
+    assert (undefined.text, undefined.estimate, undefined.best) == ("–", None, False)
     notes = build(spec(), alone(0.07).frame()).notes
     assert "n = 1 seed." in notes
     assert any("– where there is one seed" in note for note in notes)
+
+
+def test_the_study_language_offers_what_tables_can_show():
+    assert set(schema.SHOWS) == set(estimate.SHOWS)
 
 
 def test_pending_seeds_show_as_n_of_planned():
