@@ -82,7 +82,7 @@ def bind_group(
     values: dict[str, Any] = {}
     for name, value in tree.items():
         if name not in known:
-            issues.append(_unknown(cls, name, path))
+            issues.append(unknown_field(cls, name, path))
             continue
         current = getattr(base, name) if base is not MISSING else default_of(known[name])
         values[name] = bind_field(hints(cls)[name], value, current, issues, (*path, name))
@@ -190,12 +190,13 @@ def _kind(
     return MISSING if foreign else bound
 
 
-def _unknown(cls: type, name: str, path: Steps) -> Issue:
+def unknown_field(cls: type, name: str, path: Steps) -> Issue:
+    """Returns the issue of a key that a config dataclass does not have."""
     known = list(fields_of(cls))
     dots = ".".join(path)
     where = f" in {dots}" if dots else ""
     hint = suggestion(name, known)
-    if "." in name and not hint:
+    if name.partition(".")[0] in known:
         hint = "; a dotted path belongs to levels, set and --set: write the config nested"
     message = f"unknown config key {quoted(name)}{where}{hint}; known: {listed(known, 40)}"
     return Issue(path=(*path, name), code="unknown-path", message=message)

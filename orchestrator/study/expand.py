@@ -18,10 +18,10 @@ from orchestrator.study.config import (
     default_of,
     fields_of,
     guarded,
+    unknown_field,
 )
 from orchestrator.study.patches import Patch, Patches, apply, blame
 from orchestrator.study.problems import Problems
-from orchestrator.study.text import listed, quoted, suggestion
 from orchestrator.study.variants import VARIANT, combinations
 from workloads.api import Spec, hints
 
@@ -192,9 +192,7 @@ class _Binder:
     def _field(self, head: str, patches: Sequence[Patch]) -> tuple[Any, list[Issue]]:
         issues: list[Issue] = []
         if head not in self._fields:
-            hint = suggestion(head, self._fields)
-            message = f"unknown config key {quoted(head)}{hint}; known: {listed(self._fields, 40)}"
-            return MISSING, [Issue(path=(head,), code="unknown-path", message=message)]
+            return MISSING, [unknown_field(self._spec.config, head, ())]
         tree = {head: self._tree[head]} if head in self._tree else {}
         for patch in apply(tree, patches):
             dots = ".".join(patch.path)

@@ -121,10 +121,15 @@ def parse_patch(text: str) -> tuple[str, Any]:
         raise UsageError(f"--set {quoted(text)}: expected PATH=VALUE, as network.depth=56")
     if not value.strip():
         raise UsageError(f"--set {quoted(text)}: no value; write null for none, or '' for empty text")
+    problems = Problems("--set", {})
     try:
-        return path, plain(parse_value(value, "--set"))
+        found = plain(parse_value(value, "--set"))
+        guard(source.from_plain({path: found}, "--set"), problems)
+        problems.finish()
     except StudyError as error:
-        raise UsageError(f"--set {quoted(text)}: {error.problems[0].message}") from None
+        # the text is not repeated: it may hold a secret
+        raise UsageError(f"--set {path}: {error.problems[0].message}") from None
+    return path, found
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
