@@ -15,7 +15,7 @@ from orchestrator.registry.codec import (
     checkpoint_of,
     trials_of,
 )
-from orchestrator.registry.engine import chunks
+from orchestrator.registry.engine import AnyRow, chunks
 from orchestrator.registry.leases import abandoned, give_back, require
 from orchestrator.registry.moment import Moments
 from orchestrator.registry.tables import AttemptRow, CheckpointRow, TrialRow
@@ -32,9 +32,14 @@ def claim(
     require(connection, lease)
     claims: dict[TrialKey, Claim] = {}
     for chunk in chunks(sorted(set(keys))):
-        give_back(connection, moments, TrialRow.key.in_(chunk), abandoned(moments), cause=Cause.LOST)
-        claims.update(_again(connection, chunk, token))
-        claims.update(_claim(connection, moments, lease, chunk, token))
+        rows = _lock(connection, chunk)
+        if any(row.state == State.RUNNING.value for row in rows):
+            claims.update(_again(connection, chunk, token))
+            if give_back(connection, moments, TrialRow.key.in_(chunk), abandoned(moments), cause=Cause.LOST):
+                rows = _lock(connection, chunk)
+        waiting = [row for row in rows if row.state == State.PENDING.value]
+        if waiting:
+            claims.update(_take(connection, moments, lease, waiting, token))
     newest = _newest(connection, list(claims))
     return [
         Claim(trial=claims[key].trial, epoch=claims[key].epoch, resume=newest.get(key))
@@ -43,21 +48,21 @@ def claim(
     ]
 
 
-def _claim(
-    connection: sa.Connection, moments: Moments, lease: Lease, keys: list[TrialKey], token: str
-) -> dict[TrialKey, Claim]:
-    rows = connection.execute(
-        sa.select(*TRIAL_COLUMNS, TrialRow.epoch)
-        .where(TrialRow.key.in_(keys), TrialRow.state == State.PENDING.value)
+def _lock(connection: sa.Connection, keys: list[TrialKey]) -> Sequence[AnyRow]:
+    return connection.execute(
+        sa.select(*TRIAL_COLUMNS, TrialRow.epoch, TrialRow.state)
+        .where(TrialRow.key.in_(keys))
         .order_by(TrialRow.key)
         .with_for_update()
     ).all()
-    if not rows:
-        return {}
-    taken = [row.key for row in rows]
+
+
+def _take(
+    connection: sa.Connection, moments: Moments, lease: Lease, rows: Sequence[AnyRow], token: str
+) -> dict[TrialKey, Claim]:
     connection.execute(
         sa.update(TrialRow)
-        .where(TrialRow.key.in_(taken), TrialRow.state == State.PENDING.value)
+        .where(TrialRow.key.in_([row.key for row in rows]), TrialRow.state == State.PENDING.value)
         .values(
             state=State.RUNNING.value,
             epoch=TrialRow.epoch + 1,
@@ -68,19 +73,18 @@ def _claim(
             lease_study=lease.study,
         )
     )
-    now = connection.scalar(sa.select(moments.now()))
     attempt = {
         "driver": lease.owner.driver,
         "claim_id": token,
         "commit_id": "",
-        "started_at": now,
         "duration_s": 0.0,
         "outcome": "",
         "message": "",
         "traceback": "",
     }
     connection.execute(
-        sa.insert(AttemptRow), [{"trial": row.key, "epoch": row.epoch + 1, **attempt} for row in rows]
+        sa.insert(AttemptRow).values(started_at=moments.now()),
+        [{"trial": row.key, "epoch": row.epoch + 1, **attempt} for row in rows],
     )
     trials = trials_of(connection, rows)
     return {

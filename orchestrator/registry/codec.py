@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from orchestrator.model.plan import Resources, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef
 from orchestrator.model.run import CheckpointRef
-from orchestrator.registry.engine import AnyRow, chunks, insert_new
+from orchestrator.registry.engine import AnyRow, chunks, insert_new, upsert
 from orchestrator.registry.tables import (
     CheckpointRow,
     DocumentRow,
@@ -244,5 +244,6 @@ def part_of(row: AnyRow) -> PartRef:
 def part_id(connection: sa.Connection, part: PartRef, now: sa.ColumnElement[float]) -> int:
     """Returns the id of a part, which is listed if it was not."""
     values = {"path": part.path, "sha256": part.sha256, "rows": part.rows, "size_bytes": part.size_bytes}
-    insert_new(connection, PartRow, [{**values, "created_at": connection.scalar(sa.select(now))}])
+    statement = upsert(connection, PartRow).values(created_at=now).on_conflict_do_nothing()
+    connection.execute(statement, [values])
     return connection.execute(sa.select(PartRow.id).where(PartRow.path == part.path)).scalar_one()

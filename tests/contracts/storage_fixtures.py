@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,27 +58,41 @@ class Server:
         self._numbers = itertools.count()
         self._address = ""
 
-    def database(self, *, template: str = "") -> str:
+    def database(self) -> str:
+        """Returns the address of a new database with our schema."""
         if self._folder is None:
             self._start()
-        name = template or f"t{next(self._numbers)}"
-        based = "" if template else " TEMPLATE ready"
+        return self._create(f"t{next(self._numbers)}", " TEMPLATE ready")
+
+    def drop(self, url: str) -> None:
+        name = url.split("?")[0].rpartition("/")[2]
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def empty(self) -> str:
+        """Returns the address of a new database without tables."""
+        if self._folder is None:
+            self._start()
+        return self._create(f"e{next(self._numbers)}", "")
+
+    def _create(self, name: str, based: str) -> str:
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"{based}')
         return self._url(name)
 
-    def empty(self) -> str:
-        return self.database(template=f"e{next(self._numbers)}")
-
     def _start(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="orchpg"))
+        # In memory where there is such a place: the tests make many databases.
+        memory = Path("/dev/shm")
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="orchpg", dir=memory if os.access(memory, os.W_OK) else None)
+        )
         command = [str(ROOT / "scripts" / "postgres.sh"), "start", str(self._folder)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode != 0:
             self.stop()
             pytest.skip(f"not run here: {done.stderr.strip() or 'Postgres did not start'}")
         self._address = done.stdout.strip()
-        schema.upgrade(self.database(template="ready"))
+        schema.upgrade(self._create("ready", ""))
 
     def _url(self, name: str) -> str:
         return self._address.replace("/postgres?", f"/{name}?")
@@ -106,6 +120,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     yield found
     for registry in found.opened:
         registry.close()
+    if request.param == "postgres":
+        request.getfixturevalue("postgres").drop(found.url)
 
 
 @pytest.fixture
@@ -196,6 +212,3 @@ def checkpoint(trial: object, serial: int) -> CheckpointRef:
         step=10 * serial,
         size_bytes=5 * 2**31,
     )
-
-
-RegistryMaker = Callable[[], SqlRegistry]

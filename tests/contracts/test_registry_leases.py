@@ -256,11 +256,12 @@ def assert_invariants(registry: SqlRegistry) -> None:
 @pytest.mark.slow
 def test_a_driver_killed_at_any_moment_leaves_whole_commits(place: Place, tmp_path: Path) -> None:
     registry = place.open()
-    total = 600
+    total = 150
     registry.record(submission("s"), plan_of("s", *(training(n, order=n) for n in range(total))))
+    everything = [key(n) for n in range(total)]
     done: set[TrialKey] = set()
     script = DRIVER.format(root=str(ROOT))
-    for kill in range(8):
+    for kill in range(5):
         process = subprocess.Popen(
             [sys.executable, "-c", script, place.url],
             stdout=subprocess.PIPE,
@@ -272,12 +273,12 @@ def test_a_driver_killed_at_any_moment_leaves_whole_commits(place: Place, tmp_pa
             assert process.stdout.readline() == "ready\n", process.communicate()[1]
             # Some time into its loop, another one every time, measured by its own progress.
             wanted = min(total, len(done) + 5 + 7 * kill)
-            until(lambda wanted=wanted: len(registry.results([key(n) for n in range(total)])) >= wanted)
+            until(lambda wanted=wanted: len(registry.results(everything)) >= wanted)
         finally:
             process.send_signal(signal.SIGKILL)
             process.communicate()
         assert_invariants(registry)
-        now = set(registry.results([key(n) for n in range(total)]))
+        now = set(registry.results(everything))
         assert done <= now
         done = now
         until(lambda: registry.driver("s") is None)
