@@ -70,7 +70,7 @@ def _safe(annotation: Any) -> bool:
         return True
     arguments = [each for each in get_args(annotation) if each is not Ellipsis]
     if get_origin(annotation) is Literal:
-        return all(isinstance(each, str) for each in arguments)
+        return len({type(each) for each in arguments if not isinstance(each, str)}) <= 1
     if not arguments:
         return False
     if (

@@ -6,9 +6,9 @@ logging are not in it, so a baseline trained once serves every study that names 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, Final
@@ -68,7 +68,7 @@ def training_key(spec: Spec, config: Any, seed: int) -> TrialKey:
 def training_key_of(spec: Spec, config_json: str, data_digest: str, seed: int) -> TrialKey:
     """Returns the same from the canonical config's JSON without defaults: what planning remembers."""
     return _digest(
-        f'{{"config":{config_json},"data":{json.dumps(data_digest)},"parents":[],"schema":{SCHEMA_VERSION},'
+        f'{{"config":{config_json},"data":{_text(data_digest)},"parents":[],"schema":{SCHEMA_VERSION},'
         f'"seed":{seed},"stage":"train","workload":{_workload(spec)}}}'
     )
 
@@ -103,26 +103,20 @@ def condition_key_of(
 ) -> TrialKey:
     """Returns the same from the parameters' JSON without defaults."""
     return _digest(
-        f'{{"condition":{{"draw":{draw},"family":{json.dumps(family)},"parameters":{parameters_json}}},'
+        f'{{"condition":{{"draw":{draw},"family":{_text(family)},"parameters":{parameters_json}}},'
         f'"parents":{json.dumps(list(parents), separators=(",", ":"))},"schema":{SCHEMA_VERSION},'
         f'"seed":{seed},"stage":"evaluate","workload":{_workload(spec)}}}'
     )
 
 
 def _workload(spec: Spec) -> str:
-    return json.dumps([spec.name, spec.version], separators=(",", ":"), ensure_ascii=False)
+    return f"[{_text(spec.name)},{spec.version}]"
+
+
+@functools.lru_cache(maxsize=1024)
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _digest(text: str) -> TrialKey:
     return TrialKey(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
-
-
-def finite(value: Any) -> bool:
-    """Returns whether no number inside is NaN or infinite."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(finite(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return all(finite(item) for item in value)
-    return True

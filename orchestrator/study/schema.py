@@ -32,8 +32,6 @@ MAX_COUNT = 100_000  # of seeds, draws, levels: more is a slip of the pen, and w
 MAX_SEED = 2**63 - 1
 IGNORED = ("plots", "claims", "search", "budget")
 
-SHOWS = ("mean ± std", "mean", "std", "median", "mean [ci95]", "iqm", "n", "min", "max")
-
 
 def _fault(code: str, message: str) -> PydanticCustomError:
     # the message goes through a template, so that braces in it stay what they are

@@ -11,6 +11,7 @@ from orchestrator.study.text import unknown
 from workloads.api import Spec
 
 METRIC = "metric"
+EVALUATION = "evaluation"
 DESCRIPTION = ("parameters", "longest_path", "flops", "paths")
 
 # evaluation, full labels: one for each distinct observation, seeds and draws aside
@@ -27,13 +28,14 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
         family = spec.families.get(evaluation.family)
         metrics[evaluation.name] = family.metrics if family else ()
         coords[evaluation.name] = family.coords if family else ()
-    known = {each.name: each.labels for each in dimensions(study)}
     for table in study.tables:
         at = ("tables", table.name)
         before = len(problems)
         _evaluations(table, metrics, (*at, "from"), problems)
         if len(problems) > before:
             continue  # what such a table could say is not known
+        known: dict[str, Sequence[str]] = {each.name: each.labels for each in dimensions(study)}
+        known |= {METRIC: table.metrics, EVALUATION: table.evaluations}
         free = {name for each in table.evaluations for name in coords.get(each, ())}
         _dimensions(table, known, free, at, problems)
         reported = _metrics(study, table, metrics, spec, at, problems)
@@ -90,17 +92,14 @@ def _dimensions(
     _selection(table.where, known, free, (*at, "where"), problems)
     for key, axis in (("rows", table.rows), ("columns", table.columns)):
         for name in axis.dimensions:
-            if name != METRIC and name not in known and name not in free:
-                problems.add(
-                    (*at, key),
-                    "unknown-dimension",
-                    unknown("dimension", name, [*known, *sorted(free), METRIC]),
-                )
+            if name not in known and name not in free:
+                message = unknown("dimension", name, [*known, *sorted(free)])
+                problems.add((*at, key), "unknown-dimension", message)
         for label, where in axis.selections.items():
             _selection(where, known, free, (*at, key, label), problems)
     for key, names in (("within", table.within), ("average_over", table.average_over)):
         for name in names:
-            if name not in known and name not in free and not (key == "within" and name == METRIC):
+            if name not in known and name not in free:
                 problems.add(
                     (*at, key), "unknown-dimension", unknown("dimension", name, [*known, *sorted(free)])
                 )
@@ -133,20 +132,24 @@ def _ambiguous(
     problems: Problems,
 ) -> None:
     """Notes entries into which two observations of one seed fall that differ in another dimension."""
-    pinned = {*table.rows.dimensions, *table.columns.dimensions, *table.average_over}
+    pinned = {*table.rows.dimensions, *table.columns.dimensions, *table.average_over, METRIC}
     others = [name for name in names if name not in pinned]
     told: set[str] = set()
     for metric in table.metrics:
-        sources = {"test" if each == "train" else each for each in reported[metric] if each != "network"}
-        first: dict[tuple[object, ...], tuple[str, Mapping[str, str]]] = {}
-        for evaluation, labels in observed:
-            if evaluation not in sources or not selected(table.where, labels):
-                continue
-            for entry in _entries(table.rows, labels):
-                for column in _entries(table.columns, labels):
-                    before = first.setdefault((entry, column), (evaluation, labels))
-                    if before[1] is not labels or before[0] != evaluation:
-                        _tell(table, before, (evaluation, labels), others, at, told, problems)
+        first: dict[tuple[object, ...], Mapping[str, str]] = {}
+        for source, labels in observed:
+            # a training is observed twice: at its end, and as its curves
+            for evaluation in ("test", "train") if source == "test" else (source,):
+                if evaluation not in reported[metric]:
+                    continue
+                full = {**labels, METRIC: metric, EVALUATION: evaluation}
+                if not selected(table.where, full):
+                    continue
+                for row in _entries(table.rows, full):
+                    for column in _entries(table.columns, full):
+                        before = first.setdefault((row, column), full)
+                        if before is not full:
+                            _tell(table, before, full, others, at, told, problems)
 
 
 def _entries(axis: Axis, labels: Mapping[str, str]) -> list[tuple[str, ...]]:
@@ -157,28 +160,21 @@ def _entries(axis: Axis, labels: Mapping[str, str]) -> list[tuple[str, ...]]:
 
 def _tell(
     table: TableSpec,
-    one: tuple[str, Mapping[str, str]],
-    two: tuple[str, Mapping[str, str]],
+    one: Mapping[str, str],
+    two: Mapping[str, str],
     others: Sequence[str],
     at: tuple[str, ...],
     told: set[str],
     problems: Problems,
 ) -> None:
     for name in others:
-        if one[1][name] != two[1][name]:
+        if one[name] != two[name]:
             if name not in told:
                 told.add(name)
-                labels = f"{one[1][name]!r} and {two[1][name]!r}"
                 message = (
-                    f"two labels of {name!r} fit one entry of table {table.name!r}: {labels}; "
-                    f"select one with where, put {name!r} in rows or columns, or say average_over: [{name}]"
+                    f"two labels of {name!r} fit one entry of table {table.name!r}: {one[name]!r} and "
+                    f"{two[name]!r}; select one with where, put {name!r} in rows or columns, or say "
+                    f"average_over: [{name}]"
                 )
                 problems.add(at, "ambiguous-entry", message, key=True)
             return
-    if one[0] != two[0] and "evaluation" not in told:
-        told.add("evaluation")
-        message = (
-            f"two evaluations fit one entry of table {table.name!r} with the same labels: "
-            f"{one[0]!r} and {two[0]!r}; name one in from, or give the other a label with as"
-        )
-        problems.add(at, "ambiguous-entry", message, key=True)

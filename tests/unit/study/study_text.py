@@ -14,6 +14,7 @@ from orchestrator.study.plan import plan
 
 HEAD = "api_version: 1\nstudy: s\nworkload: small\n"
 DEPTH = "design:\n  type: factorial\n  factors:\n    depth: {path: network.depth, levels: [14, 26]}\n"
+FACTORS = "design:\n  type: factorial\n  factors:\n"
 EXAMPLES = Path(__file__).parent / "examples"
 
 

@@ -179,6 +179,20 @@ def test_an_entry_of_one_metric_is_not_ambiguous_for_evaluations_that_lack_it(tm
     assert found.code == "ambiguous-entry"
 
 
+def test_metric_and_evaluation_count_as_dimensions(tmp_path: Path) -> None:
+    text = DEPTH + "evaluate: {delete_one: {}}\n"
+    table = (
+        "tables: {t: {from: [test, delete_one], metrics: [test_error, test_loss], rows: depth, columns: %s}}"
+    )
+    assert planned(tmp_path, text + table % "[evaluation, metric]").trials
+    selections = "{before: {evaluation: test, metric: test_loss}, after: {evaluation: delete_one}}"
+    assert planned(tmp_path, text + table % selections).trials
+    (found,) = problems(tmp_path, text + table % "metric")
+    assert "'evaluation' fit one entry of table 't': 'test' and 'delete_one'" in found.message
+    (found,) = problems(tmp_path, text + table % "{a: {evaluation: tested}}")
+    assert found.code == "unknown-label"
+
+
 def test_average_over_permits_what_is_averaged(tmp_path: Path) -> None:
     text = DEPTH + "    e: {path: epochs, levels: [3, 5]}\ntables: {t: {rows: depth, metric: test_error%s}}\n"
     assert planned(tmp_path, text % ", average_over: e").trials
