@@ -103,7 +103,7 @@ class Toy:
             for index, seed in enumerate(seeds):
                 if step <= done[index]:
                     continue
-                yield from self._wait(config, index, step)
+                yield from self._wait(config, index, seed, step)
                 if config.step_s:
                     time.sleep(config.step_s)
                 end = time.monotonic() + config.spin_s
@@ -168,10 +168,11 @@ class Toy:
             else:
                 yield Report(index=index, metrics={"test_error": sum(values) / len(values)})
 
-    def _wait(self, config: Config, index: int, step: int) -> Iterator[Report]:
+    def _wait(self, config: Config, index: int, seed: int, step: int) -> Iterator[Report]:
         if config.gate and step == config.gate_at:
+            save = self._saver(config, seed, step - 1) if step > 1 else None
             while not Path(config.gate).exists():
-                yield Report(index=index, step=step - 1)
+                yield Report(index=index, step=step - 1, save=save)
                 time.sleep(0.01)
 
     def _struck(self, config: Config, seed: int, step: int) -> bool:

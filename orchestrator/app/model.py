@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.errors import Problem, StudyError
 from orchestrator.settings import Settings
-from orchestrator.study.config import Issue, bind
+from orchestrator.study.config import bind
 from orchestrator.study.workload import resolve
 from workloads.api import load_object, to_plain
 
@@ -44,13 +43,7 @@ def describe(
         for part in outer:
             group = group.setdefault(part, {})
         group[last] = value
-    issues: list[Issue] = []
-    bound = bind(spec.config, nested, issues)
-    if issues:
-        raise StudyError(
-            [Problem(file=f"orch model {name}", code=issue.code, message=issue.message) for issue in issues]
-        )
-    config = spec.canonical(bound)
+    config = spec.canonical(bind(spec, nested, file=f"orch model {name}"))
     described = dict(load_object(spec.describe)(config))
     described["network"] = to_plain(config.network)
     return described

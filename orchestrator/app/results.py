@@ -79,7 +79,7 @@ def build_tables(session: Session, study: Study, names: Sequence[str] = ()) -> l
 
     specs = [_table(study, name) for name in names] if names else list(study.tables)
     frame = study_frame(session, study)
-    return [build(spec, frame) for spec in specs]
+    return [build(spec, frame, places=study.places) for spec in specs]
 
 
 def _table(study: Study, name: str) -> TableSpec:

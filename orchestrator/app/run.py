@@ -63,6 +63,7 @@ def run(
     wanted: frozenset[TrialKey],
     running: Running,
     view: View,
+    new: bool = False,
 ) -> Finish:
     """Runs the wanted trials of a recorded plan that have no result.
 
@@ -74,6 +75,7 @@ def run(
         wanted: Trials that this submission asked for.
         running: Where trials run.
         view: Where progress is shown.
+        new: Whether the submission was recorded just now: the mirror shows it even when nothing is to run.
     """
     from orchestrator.store.checkpoints import DirectoryCheckpoints
     from orchestrator.store.results import ParquetResults
@@ -110,11 +112,11 @@ def run(
         stamp={"code": code.digest, "commit": code.commit, "submission": submission.id},
         on_progress=shown,
     )
-    anything = any(not states.get(key, State.PENDING).final for key in wanted)
+    shown_anew = new or any(not states.get(key, State.PENDING).final for key in wanted)
     signals = StopSignals(lambda number: drive.stop())
-    if mirror and anything:
+    if mirror and shown_anew:
         registry.commit(lease, mirror=opening_items(submission))
-    if mirror and (anything or registry.outbox(limit=1)):
+    if mirror and (shown_anew or registry.outbox(limit=1)):
         mirror.start()
     try:
         with signals:
@@ -125,7 +127,7 @@ def run(
                 max_concurrent=running.max_concurrent or settings.max_concurrent,
             )
             summary = drive.run(executor, after_start=signals.install)
-        if mirror and anything:
+        if mirror and shown_anew:
             registry.commit(lease, mirror=closing_items(submission, assignments, gathers=gathers))
         unmirrored = mirror.drain(settings.mirror_wait_s) if mirror else 0
     finally:

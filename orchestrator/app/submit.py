@@ -38,12 +38,20 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
             view.planned(planned.plan, len(to_run))
             submission = _submission(planned, request, running)
             previous = session.registry.submissions(planned.study.name)
-            if to_run or not previous or _differs(previous[-1], submission):
+            new = bool(to_run) or not previous or _differs(previous[-1], submission)
+            if new:
                 submission = session.registry.record(submission, planned.plan, rerun=planned.stale)
             else:
                 submission = previous[-1]
             return run(
-                session, lease, submission, planned.study, wanted=planned.wanted, running=running, view=view
+                session,
+                lease,
+                submission,
+                planned.study,
+                wanted=planned.wanted,
+                running=running,
+                view=view,
+                new=new,
             )
         finally:
             session.registry.release(lease)

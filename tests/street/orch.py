@@ -67,7 +67,8 @@ class Orch:
 
         Commands that need no Ray run in this process: starting a fresh one costs most of their time.
         """
-        done = self._spawned(arguments) if self.executor == "ray" else self._called(arguments)
+        runs = self.executor == "ray" and arguments[0] in ("submit", "resume")
+        done = self._spawned(arguments) if runs else self._called(arguments)
         assert code is None or done.code == code, f"{arguments}: exit {done.code}\n{done.out}\n{done.err}"
         return done
 
