@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from orchestrator.errors import Problem, StudyError
 from orchestrator.model.plan import (
@@ -16,12 +18,12 @@ from orchestrator.model.plan import (
     Resources,
     Trial,
     TrialKey,
-    TrialStatus,
 )
 from orchestrator.model.study import Study
 from orchestrator.study.dimensions import Labeller, dimensions
 from orchestrator.study.expand import BoundCell, count_cells, expand_bound
 from orchestrator.study.identity import condition_key_of, training_key_of
+from orchestrator.study.known import know, stale
 from orchestrator.study.notes import ignored_notes, shared_notes, zip_notes
 from orchestrator.study.observations import Application, Subject, applications, resources_of, widest
 from orchestrator.study.order import groups_of, run_order
@@ -48,6 +50,23 @@ def plan(study: Study, spec: Spec, *, max_trials: int = MAX_TRIALS) -> Plan:
     """
     trainings = count_cells(study) * len(study.seeds)
     _refuse_many(study, trainings, max_trials)
+    with _uncollected():
+        return _plan(study, spec, max_trials)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pauses the cycle collector: a plan makes a million lasting objects and no cycles to find."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
+def _plan(study: Study, spec: Spec, max_trials: int) -> Plan:
     file = study.places.get("study", ("study", 0, 0))[0]
     problems = Problems(file, study.places)
     cells, notes = expand_bound(study, spec, problems)
@@ -247,56 +266,3 @@ class _Builder:
             order=order,
             label=each.label,
         )
-
-
-# --- what is already known ----------------------------------------------------------------------------
-
-
-def stale(plan: Plan, statuses: Mapping[TrialKey, TrialStatus], *, code: str) -> set[TrialKey]:
-    """Returns the trials whose result other code made, and the evaluations that read such a training.
-
-    Args:
-        plan: The plan.
-        statuses: What the registry knows.
-        code: Digest of the code that would run now.
-    """
-    found = {
-        key
-        for key in plan.trials
-        if (status := statuses.get(key)) is not None
-        and status.state.has_result
-        and status.code not in ("", code)
-    }
-    if found:
-        for key, trial in plan.trials.items():
-            known = statuses.get(key)
-            if known is not None and known.state.has_result and found & set(trial.parents):
-                found.add(key)
-    return found
-
-
-def know(
-    plan: Plan,
-    statuses: Mapping[TrialKey, TrialStatus],
-    *,
-    code: str,
-    rule: Literal["reuse", "warn", "rerun"],
-) -> Plan:
-    """Returns the plan with what the registry knows of its trials.
-
-    Args:
-        plan: The plan.
-        statuses: States of trials; those of other studies are left out.
-        code: Digest of the code that would run now.
-        rule: The study's `code`: results of other code are used, used with a note, or made again
-            (the submission names them to the registry as `rerun`).
-    """
-    known = {key: statuses[key] for key in plan.trials if key in statuses}
-    notes = list(plan.notes)
-    other = stale(plan, known, code=code) if rule != "reuse" else set()
-    if other:
-        many = f"{len(other)} cached trial{'s' if len(other) > 1 else ''} came from other code"
-        if rule == "rerun":
-            many += " and will run again (code: rerun)"
-        notes.append(many)
-    return replace(plan, known=known, notes=tuple(notes))

@@ -137,7 +137,10 @@ def _ambiguous(
     told: set[str] = set()
     for metric in table.metrics:
         first: dict[tuple[object, ...], Mapping[str, str]] = {}
+        early = {name: labels for name, labels in table.where.items() if name not in (METRIC, EVALUATION)}
         for source, labels in observed:
+            if not selected(early, labels):
+                continue
             # a training is observed twice: at its end, and as its curves
             for evaluation in ("test", "train") if source == "test" else (source,):
                 if evaluation not in reported[metric]:
@@ -148,7 +151,7 @@ def _ambiguous(
                 for row in _entries(table.rows, full):
                     for column in _entries(table.columns, full):
                         before = first.setdefault((row, column), full)
-                        if before is not full:
+                        if before is not full and any(before[name] != full[name] for name in others):
                             _tell(table, before, full, others, at, told, problems)
 
 
