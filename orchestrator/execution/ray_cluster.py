@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import TargetError
+from orchestrator.execution import ray_reaper
 from orchestrator.model.plan import Resources
 
 # Before ray is imported: some are read at import. Given values win.
@@ -105,12 +107,14 @@ def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool)
     import ray
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_reaper(directory))
         stack.enter_context(_token(directory))
         stack.enter_context(_loopback_only())
         with (
             _ray_failures("a local Ray cluster cannot be started"),
             _kept_signals(),
             _environment("PYTHONPATH", _import_path()),
+            _environment(ray_reaper.MARK, str(directory)),
             _umask(0o077),
         ):
             ray.init(
@@ -121,7 +125,7 @@ def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool)
                 dashboard_host="127.0.0.1",
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",
-                _temp_dir=str(directory),
+                _temp_dir=str(directory / "ray"),  # Ray opens it to all users; the directory above is private
                 **_quiet(),
             )
         try:
@@ -147,6 +151,19 @@ def nodes() -> tuple[Resources, ...]:
         for node in ray.nodes()
         if node["Alive"]
     )
+
+
+@contextlib.contextmanager
+def _reaper(directory: Path) -> Iterator[None]:
+    """Keeps a small process that ends the cluster's remains also when this one is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", ray_reaper.__file__, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ):
+        yield  # leaving closes its stdin and waits for it
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Runs bundles on Ray: one `Tuner.fit` a submission, whose trials are lanes that pull bundles from a hub.
 
 Tune places lanes on the cluster, starts them and restarts lost ones; what must not be lost (what is ready,
-claimed, committed) stays with the caller. See docs: one Tune trial a bundle is an order of magnitude slower.
+claimed, committed) stays with the caller. A Tune trial for each bundle instead would cost a worker's
+start each (about a second), or with reused actors a slot that does not come back after a worker was killed.
 """
 
 from __future__ import annotations
