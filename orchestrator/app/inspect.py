@@ -108,7 +108,10 @@ def show(session: Session, prefix: str) -> TrialReport:
         for found in registry.trials(study).values()
         if found.key == key
     )
-    rows = ParquetResults(session.layout.root).read(registry.parts([key]), [key])
+    # Rows of superseded attempts stay in their parts: the registry says which part counts.
+    valid = registry.results([key]).get(key)
+    parts = [part for part in registry.parts([key]) if part.path == valid]
+    rows = ParquetResults(session.layout.root).read(parts, [key])
     return TrialReport(
         trial=trial,
         status=registry.statuses([key])[key],

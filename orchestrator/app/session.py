@@ -96,6 +96,14 @@ def registry_url(settings: Settings) -> str:
     return settings.registry_url or f"sqlite:///{Layout(settings.store.absolute()).registry}"
 
 
+def back_up(session: Session) -> None:
+    """Copies an embedded registry into the store's backups; a database server has its own."""
+    from orchestrator.registry.schema import backup
+
+    if session.settings.registry_url is None:
+        backup(session.layout.registry, session.layout.backups)
+
+
 def new_owner() -> Owner:
     """Returns the identity of this process as a driver."""
     return Owner(driver=uuid.uuid4().hex[:12], host=socket.gethostname(), pid=os.getpid())

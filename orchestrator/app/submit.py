@@ -8,7 +8,7 @@ from orchestrator.app.inspect import selected
 from orchestrator.app.planning import Planned, Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Finish, Running, run
-from orchestrator.app.session import SystemClock, new_owner, open_session
+from orchestrator.app.session import SystemClock, back_up, new_owner, open_session
 from orchestrator.app.view import View
 from orchestrator.model.plan import State
 from orchestrator.model.run import Submission
@@ -40,6 +40,7 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
             previous = session.registry.submissions(planned.study.name)
             new = bool(to_run) or not previous or _differs(previous[-1], submission)
             if new:
+                back_up(session)
                 submission = session.registry.record(submission, planned.plan, rerun=planned.stale)
             else:
                 submission = previous[-1]

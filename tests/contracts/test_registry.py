@@ -299,6 +299,27 @@ class TestClaimsAndCommits:
             assert registry.claim(lease, [key(1)]) == []
         assert registry.statuses()[key(1)].state is State.CANCELLED
 
+    def test_requeue_reopens_the_states_it_is_given_and_what_they_blocked(
+        self, registry: SqlRegistry, lease: Lease
+    ) -> None:
+        plan = plan_of("s", *(training(n) for n in ("f", "c", "ok")), evaluation("e", "f"))
+        registry.record(submission("s"), plan)
+        (claim,) = registry.claim(lease, [key("f")])
+        failed = Outcome(trial=key("f"), epoch=claim.epoch, state=State.FAILED)
+        blocked = Outcome(trial=key("e"), epoch=None, state=State.BLOCKED, blocked_by=key("f"))
+        registry.commit(lease, outcomes=[failed, blocked])
+        registry.request_cancel([key("c")])
+        succeed(registry, lease, "ok", "p")
+        everything = list(plan.trials)
+        registry.requeue(everything, {State.CANCELLED})
+        states = {k: status.state for k, status in registry.statuses().items()}
+        assert states[key("c")] is State.PENDING
+        assert (states[key("f")], states[key("ok")]) == (State.FAILED, State.SUCCEEDED)
+        registry.requeue(everything, {State.FAILED})
+        states = {k: status.state for k, status in registry.statuses().items()}
+        assert (states[key("f")], states[key("e")]) == (State.PENDING, State.PENDING)
+        assert states[key("ok")] is State.SUCCEEDED
+
     def test_compaction_moves_trials_to_the_new_part(self, registry: SqlRegistry, lease: Lease) -> None:
         for n in range(3):
             succeed(registry, lease, n, f"p{n}")
