@@ -39,7 +39,7 @@ def test_the_digits_study() -> None:
     }
     for cell in found.cells:
         config = from_plain(TrainConfig, cell.config)
-        assert (config.data.name, config.epochs, config.network.width) == ("digits", 10, 0.5)
+        assert (config.data.name, config.epochs, config.network.width) == ("digits", 8, 0.5)
         assert config.network.bn_momentum == 0.1
 
 
