@@ -25,9 +25,7 @@ STYLES = {
 
 def table_view(table: Table) -> RenderableType:
     """Returns a built table for the terminal: nested column headers one above the other."""
-    view = RichTable(
-        box=box.SIMPLE_HEAD, title=safe(table.caption or table.name), title_justify="left", pad_edge=False
-    )
+    view = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in table.row_names:
         view.add_column(safe(name), no_wrap=True)
     for labels in table.columns:
@@ -36,8 +34,9 @@ def table_view(table: Table) -> RenderableType:
     for labels, entries in zip(table.rows, table.entries, strict=True):
         view.add_row(*_row_headers(labels, previous), *(_entry(entry) for entry in entries))
         previous = labels
+    caption = Text(printable(table.caption or table.name), style="bold")
     notes = [Text(printable(note), style="dim") for note in table.notes]
-    return Group(view, *notes)
+    return Group(caption, view, *notes)
 
 
 def _row_headers(labels: tuple[str, ...], previous: tuple[str, ...]) -> Iterable[Text]:

@@ -77,5 +77,5 @@ def test_the_example_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert study.workload.split(".")[0] in listed
     spec = load_object(study.workload)
     assert isinstance(spec, Spec)
-    # 3 penalties x 2 numbers of patients x 5 seeds; 2 scales of noise x 4 draws each
-    assert counts(plan(study, spec)) == {"train": 30, "noise": 240}
+    # 3 penalties x 2 numbers of patients x 5 seeds
+    assert counts(plan(study, spec)) == {"train": 30}
