@@ -6,6 +6,7 @@ in `check.py`. `json_schema()` uses draft-07 shapes only, so that editors unders
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -153,9 +154,9 @@ def check_seeds(value: Any) -> tuple[int, ...] | dict[str, Any]:
         wrong = next((each for each in value if not _is_seed(each)), None)
         if wrong is not None or None in value:
             raise _fault("wrong-type", f"a seed is an integer from 0 to 2^63 - 1, got {shown(wrong)}")
-        twice = next((each for i, each in enumerate(value) if each in value[:i]), None)
-        if twice is not None:
-            raise _fault("duplicate-value", f"seed {twice} is listed twice")
+        twice = [seed for seed, times in Counter(value).items() if times > 1]
+        if twice:
+            raise _fault("duplicate-value", f"seed {twice[0]} is listed twice")
         return tuple(int(each) for each in value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise _fault("wrong-type", f"expected a number of seeds or a list of seeds, got {shown(value)}")

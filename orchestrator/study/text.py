@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ LABEL_FORBIDDEN = ",=*"
 LABEL_LENGTH = 64
 RESERVED_DIMENSIONS = frozenset({"evaluation", "metric", "seed", "draw", "step", "variant"})
 RESERVED_EVALUATIONS = frozenset({"test", "train", "network"})
+
+_COMPARED = 1000  # words that a misspelt one is compared with: a slip in a large design is told soon
 
 # Files named so cannot be made on Windows, and names become files in exports.
 _DEVICES = frozenset(
@@ -100,7 +103,7 @@ def listed(words: Iterable[str], limit: int = 24) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Returns "; did you mean 'epochs'?" for the nearest known word, or ""."""
-    folded = {each.casefold(): each for each in known}
+    folded = {each.casefold(): each for each in itertools.islice(known, _COMPARED)}
     near = difflib.get_close_matches(word.casefold()[:100], folded, n=1, cutoff=0.6)
     return f"; did you mean {folded[near[0]]!r}?" if near else ""
 

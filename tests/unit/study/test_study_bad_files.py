@@ -77,6 +77,26 @@ def test_b8_alias_bomb(tmp_path: Path) -> None:
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize(
+    ("value", "codes"),
+    [
+        ("x" * 10**6, []),
+        ("'" + "x''" * 300_000 + "'", []),
+        ("'://" + ":" * 10**6 + "'", []),
+        ("${secret:" * 100_000, ["reference"]),
+    ],
+    ids=["letters", "quotes", "address", "reference"],
+)
+def test_b7_a_megabyte_of_one_word_is_read_in_one_pass(tmp_path: Path, value: str, codes: list[str]) -> None:
+    began = time.process_time()
+    text = DEPTH + f"title: {value}\n"
+    if codes:
+        assert [each.code for each in problems(tmp_path, text)] == codes
+    else:
+        assert len(load(write(tmp_path, HEAD + text)).title) > 100_000
+    assert time.process_time() - began < 30  # a second on an idle machine; quadratic work takes an hour
+
+
 def test_b11_tags_are_refused_and_run_nothing(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     (found,) = problems(tmp_path, DEPTH + f"title: !!python/object/apply:os.system ['touch {marker}']")
