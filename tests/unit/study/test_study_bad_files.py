@@ -83,7 +83,7 @@ def test_b8_alias_bomb(tmp_path: Path) -> None:
         ("x" * 10**6, []),
         ("'" + "x''" * 300_000 + "'", []),
         ("'://" + ":" * 10**6 + "'", []),
-        ("${secret:" * 100_000, ["reference"]),
+        ("'" + "${secret:" * 100_000 + "'", ["reference"]),
     ],
     ids=["letters", "quotes", "address", "reference"],
 )
