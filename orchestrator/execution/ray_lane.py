@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -20,6 +21,7 @@ from orchestrator.model.run import Bundle, Event, Failed, Finished
 
 GATHER_S = 0.02  # events that come so close together travel together
 FLAGS_S = 0.5  # how often a lane that has nothing to tell looks for flags
+SHARED_S = 0.25  # bundles that end so soon after each other are one result for Tune
 ORDER_WAIT_S = 5.0  # a long poll; an order that comes ends it
 GB = 1024**3
 
@@ -127,11 +129,23 @@ class Lane(tune.Trainable):  # type: ignore[misc]
         self._worker: Worker = ray.get(self._hub.join.remote(joined))
 
     def step(self) -> dict[str, Any]:
-        """Runs the next bundle and returns a line about it, for Tune's own progress."""
-        order = self._order()
-        if order.bundle is None:
-            return {"done": True, "state": "no more work"}
-        bundle = order.bundle
+        """Runs the next bundle, and short ones that follow at once; returns what Tune shows of them.
+
+        A result costs Tune's controller milliseconds, so bundles shorter than that share one.
+        """
+        began = time.monotonic()
+        done: list[dict[str, Any]] = []
+        while not done or time.monotonic() - began < SHARED_S:
+            order = self._order(GATHER_S if done else None)
+            if order is None:
+                break
+            if order.bundle is None:
+                return {**(done[-1] if done else {}), "bundles": done, "done": True}
+            done.append(self._run(order.bundle))
+        return {**done[-1], "bundles": done, "done": False}
+
+    def _run(self, bundle: Bundle) -> dict[str, Any]:
+        """Runs one bundle and returns a line about it."""
         show(f"orch {bundle.study}: {bundle.label}")
         outbox = Outbox(self._hub, self._lane, self._life)
         states: list[str] = []
@@ -150,7 +164,6 @@ class Lane(tune.Trainable):  # type: ignore[misc]
             outbox.close()
             show(f"orch {bundle.study}: idle")
         return {
-            "done": False,
             "study": bundle.study,
             "cell": bundle.label,
             "seed": bundle.claims[0].trial.seed,
@@ -158,12 +171,21 @@ class Lane(tune.Trainable):  # type: ignore[misc]
             "trials": len(states),
         }
 
-    def _order(self) -> Order:
+    def _order(self, patience_s: float | None) -> Order | None:
+        """Returns the next order; None when none came in time.
+
+        Args:
+            patience_s: How long to wait, None for ever.
+
+        Raises:
+            LifeOverError: The driver has given this lane up: Tune starts it anew.
+        """
         while True:
-            order: Order | None = ray.get(self._hub.next_order.remote(self._lane, self._life, ORDER_WAIT_S))
-            if order is not None:
-                if order.life != self._life:
-                    raise LifeOverError(f"lane {self._lane} was given up")
+            wait_s = ORDER_WAIT_S if patience_s is None else patience_s
+            order: Order | None = ray.get(self._hub.next_order.remote(self._lane, self._life, wait_s))
+            if order is not None and order.life != self._life:
+                raise LifeOverError(f"lane {self._lane} was given up")
+            if order is not None or patience_s is not None:
                 return order
 
 

@@ -29,15 +29,9 @@ from orchestrator.model.run import (
 from orchestrator.ports import Executor
 from orchestrator.store.checkpoints import DirectoryCheckpoints
 from tests.toy_workload import Config
-from workloads.api import Spec, load_object, to_plain
+from workloads.api import to_plain
 
 TOY = "tests.toy_workload:SPEC"
-
-
-def resolve(name: str, *, modules: Collection[str] = ()) -> Spec:
-    """Returns the Spec; only tests' own are named here."""
-    spec: Spec = load_object(name)
-    return spec
 
 
 def training(seed: int = 0, *, group: str = "", resources: Resources | None = None, **config: Any) -> Trial:
@@ -244,4 +238,4 @@ def curve(finished: Finished) -> list[tuple[int, float]]:
 
 
 def worker(root: Path) -> Worker:
-    return Worker(checkpoints=DirectoryCheckpoints(root), logs=str(root / "logs"), resolve=resolve)
+    return Worker(checkpoints=DirectoryCheckpoints(root), logs=str(root / "logs"), modules=("tests",))

@@ -336,6 +336,17 @@ def test_a_worker_that_dies_in_a_bundle_of_evaluations_costs_the_unfinished_ones
     assert "pid" in work.failed[deadly.key][0].failure.message
 
 
+def test_a_worker_that_makes_no_progress_is_ended_as_hung(
+    ray_executor: Callable[..., RayTuneExecutor],
+) -> None:
+    hung = training(0, steps=3, step_s=3600.0)
+    other = training(1, x=1.0, steps=4, step_s=0.05)
+    work = ListWork(trials=[hung, other])
+    drive(ray_executor(hang_s=2.0), work)
+    assert causes(work, hung) == [Cause.HUNG]
+    assert work.states[other.key] is State.SUCCEEDED
+
+
 def test_no_more_bundles_at_once_than_asked_for(
     ray_executor: Callable[..., RayTuneExecutor],
 ) -> None:
