@@ -163,22 +163,22 @@ def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[
         UsageError: A filter names an unknown factor or label.
     """
     from orchestrator.model.plan import Cell, Plan
+    from orchestrator.study.expand import cell_labels
     from orchestrator.study.select import select
 
     trials = session.registry.trials(study)
     if not filters:
         return frozenset(trials)
-    assignments = session.registry.assignments(study)
-    cells: dict[str, Cell] = {}
-    for each in assignments:
-        if each.evaluation == "test" and each.cell not in cells:
-            cells[each.cell] = Cell(index=len(cells), name=each.cell, labels=each.labels, config={})
+    # Cells by their recorded names, with the labels that the recorded study gives them.
+    labels = cell_labels(study_of(session, study))
     plan = Plan(
         study=study,
-        cells=list(cells.values()),
+        cells=[
+            Cell(index=n, name=name, labels=each, config={}) for n, (name, each) in enumerate(labels.items())
+        ],
         dimensions=(),
         trials=trials,
-        assignments=assignments,
+        assignments=session.registry.assignments(study),
     )
     return frozenset(select(plan, filters))
 

@@ -102,4 +102,5 @@ def workload_of(study: Study, settings: Settings) -> Spec:
     if settings.workload_modules and "" not in sys.path and str(Path.cwd()) not in sys.path:
         # A user's own package lies where orch.toml names it: in the working directory.
         sys.path.append(str(Path.cwd()))
-    return resolve(study.workload, modules=settings.workload_modules)
+    place = study.places.get("workload", (study.name, 0, 0))
+    return resolve(study.workload, modules=settings.workload_modules, place=place)

@@ -34,7 +34,11 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
         lease = session.registry.acquire(planned.study.name, new_owner(), settings.lease_s)
         try:
             planned = plan_study(request, settings, session.registry)
-            to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result]
+            to_run = [
+                key
+                for key in planned.wanted
+                if key in planned.stale or not planned.plan.state(key).has_result
+            ]
             view.planned(planned.plan, len(to_run))
             submission = _submission(planned, request, running)
             previous = session.registry.submissions(planned.study.name)

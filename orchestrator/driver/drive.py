@@ -18,6 +18,7 @@ from orchestrator.model.run import (
     CheckpointRef,
     Event,
     Failed,
+    Failure,
     Finished,
     Lease,
     Outcome,
@@ -99,6 +100,8 @@ class Drive:
 
     _meter: Meter = field(default_factory=Meter)
     _running: dict[TrialKey, int] = field(default_factory=dict)  # trial -> epoch
+    _bundles: dict[TrialKey, str] = field(default_factory=dict)  # running trial -> its bundle
+    _needed: frozenset[TrialKey] = frozenset()  # trainings whose checkpoint somebody reads
     _cancelled: frozenset[TrialKey] = frozenset()
     _stopping: bool = False
     _halted: str = ""
@@ -139,11 +142,14 @@ class Drive:
             self.schedule.refused(trial.key for trial in group if trial.key not in taken)
             if not claims:
                 continue
+            number = f"{self.lease.owner.driver}-{next(self._numbers)}"
             for claim in claims:
                 self._running[claim.trial.key] = claim.epoch
+                self._bundles[claim.trial.key] = number
+            self._slots = max(self._slots, len(set(self._bundles.values())))
             first = group[0]
             return Bundle(
-                id=f"{self.lease.owner.driver}-{next(self._numbers)}",
+                id=number,
                 stage=first.stage,
                 claims=tuple(claims),
                 parents=self._parents(first),
@@ -179,6 +185,7 @@ class Drive:
             LeaseLostError: Another driver took the study over.
         """
         self._began = self._renewed = self._polled = self.clock.monotonic()
+        self._needed = frozenset(parent for trial in self.trials.values() for parent in trial.parents)
         self._cached = sum(self.schedule.state(key).has_result for key in self.schedule.wanted)
         self._block()
         if not self.schedule.unfinished():
@@ -215,13 +222,12 @@ class Drive:
                 case Saved():
                     saved.append(event)
                 case Finished():
-                    rows.extend(event.rows)
                     outcomes.append(self._result(event))
+                    rows.extend(event.rows if outcomes[-1].state.has_result else ())
                 case Failed():
                     outcomes.append(self._failure(event))
         if not (started or saved or outcomes):
             return
-        self._slots = max(self._slots, len(self._running))
         part = self.results.write(rows) if rows else None
         accepted = self.registry.commit(
             self.lease,
@@ -233,6 +239,7 @@ class Drive:
         )
         for outcome in outcomes:
             self._running.pop(outcome.trial, None)
+            self._bundles.pop(outcome.trial, None)
             trial = self.trials[outcome.trial]
             if outcome.trial not in accepted:
                 self._meter.ended(trial)
@@ -249,6 +256,10 @@ class Drive:
         self._block()
 
     def _result(self, event: Finished) -> Outcome:
+        if event.checkpoint is None and event.trial in self._needed and event.state is State.SUCCEEDED:
+            message = "the workload's last report of this training offered no checkpoint (`save`), and evaluations need it"
+            failure = Failure(cause=Cause.ERROR, message=message)
+            return self._failure(Failed(trial=event.trial, epoch=event.epoch, failure=failure))
         return Outcome(
             trial=event.trial,
             epoch=event.epoch,
