@@ -257,7 +257,7 @@ class Drive:
 
     def _result(self, event: Finished) -> Outcome:
         if event.checkpoint is None and event.trial in self._needed and event.state is State.SUCCEEDED:
-            message = "the workload's last report of this training offered no checkpoint (`save`), and evaluations need it"
+            message = "its last report offered no checkpoint (`save`), which evaluations of it need"
             failure = Failure(cause=Cause.ERROR, message=message)
             return self._failure(Failed(trial=event.trial, epoch=event.epoch, failure=failure))
         return Outcome(

@@ -12,7 +12,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("orchestrator", "workloads", "benchmarks", "scripts")
 LONGEST = 400
-HEAVY = ("torch", "ray", "mlflow", "pandas", "polars", "pyarrow", "sqlalchemy", "sklearn", "optuna", "matplotlib")
+HEAVY = (
+    "torch",
+    "ray",
+    "mlflow",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "sqlalchemy",
+    "sklearn",
+    "optuna",
+    "matplotlib",
+)
 
 
 def python_files() -> list[Path]:
@@ -42,7 +53,9 @@ def test_imports_are_light(module: str) -> None:
 
 
 def test_the_catalogue_of_workloads_loads_no_torch() -> None:
-    statement = "import workloads, workloads.api\n[workloads.api.load_object(p) for p in workloads.CATALOG.values()]"
+    statement = (
+        "import workloads, workloads.api\n[workloads.api.load_object(p) for p in workloads.CATALOG.values()]"
+    )
     assert not loaded_by(statement) & {"torch", "torchvision", "ray", "mlflow"}
 
 

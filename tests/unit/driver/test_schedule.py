@@ -40,7 +40,11 @@ def names(trials: list[Trial]) -> list[str]:
 
 def test_evaluations_go_before_trainings_and_share_a_bundle() -> None:
     schedule = schedule_of(
-        training("a", 0), training("b", 1), evaluation("x", 2, "a"), evaluation("y", 3, "a"), a=State.SUCCEEDED
+        training("a", 0),
+        training("b", 1),
+        evaluation("x", 2, "a"),
+        evaluation("y", 3, "a"),
+        a=State.SUCCEEDED,
     )
     assert schedule.demand() == {ONE: 2}
     assert names(schedule.take(ONE)) == ["x", "y"]
@@ -111,7 +115,8 @@ def histories(draw: st.DrawFn) -> tuple[list[Trial], list[tuple[int, State]]]:
     ends = draw(
         st.lists(
             st.tuples(
-                st.integers(0, 99), st.sampled_from([State.SUCCEEDED, State.DIVERGED, State.FAILED, State.PENDING])
+                st.integers(0, 99),
+                st.sampled_from([State.SUCCEEDED, State.DIVERGED, State.FAILED, State.PENDING]),
             ),
             max_size=60,
         )
@@ -157,7 +162,9 @@ def test_agrees_with_a_slow_reference(history: tuple[list[Trial], list[tuple[int
             bad = [p for p in t.parents if state[p].final and state[p] is not State.SUCCEEDED]
             if state[k] is State.PENDING and bad:
                 state[k] = State.BLOCKED
-        assert {b.trial for b in schedule.newly_blocked()} <= {k for k, s in state.items() if s is State.BLOCKED}
+        assert {b.trial for b in schedule.newly_blocked()} <= {
+            k for k, s in state.items() if s is State.BLOCKED
+        }
     assert all(s.final for s in state.values())
     assert schedule.states() == state
     assert schedule.unfinished() == {}
