@@ -32,6 +32,11 @@ POLL_S = 1.0  # how often cancel requests and trials that other drivers run are 
 SHOW_S = 0.2  # least time between two snapshots
 SHOW_SHARE = 20  # each walks over all trials: one part in so many of the time goes there at most
 KEPT_CHECKPOINTS = 2
+# Trainings that take no longer than SHORT_S travel several to a bundle, of BUNDLE_S at most: claiming and
+# ordering each by itself would take longer than training it.
+SHORT_S = 0.1
+BUNDLE_S = 0.5
+BUNDLE_LIMIT = 16
 
 MirrorItems = Callable[[Sequence[Outcome]], Sequence[tuple[str, str, str]]]
 
@@ -137,6 +142,7 @@ class Drive:
             group = self.schedule.take(resources)
             if not group:
                 return None
+            group += self._more_like(group, resources)
             claims = self.registry.claim(self.lease, [trial.key for trial in group])
             taken = {claim.trial.key for claim in claims}
             self.schedule.refused(trial.key for trial in group if trial.key not in taken)
@@ -159,6 +165,17 @@ class Drive:
                 checkpoint_interval_s=self.checkpoint_interval_s,
             )
         return None
+
+    def _more_like(self, group: Sequence[Trial], resources: Resources) -> list[Trial]:
+        """Takes further trainings along when they are short and enough is left for the other slots."""
+        recent_s = self._meter.recent_s("train")
+        if group[0].stage != "train" or recent_s is None or recent_s > SHORT_S:
+            return []
+        fair = self.schedule.demand().get(resources, 0) // (2 * self._slots)
+        more: list[Trial] = []
+        for _ in range(min(fair, int(BUNDLE_S / max(recent_s, 1e-3)), BUNDLE_LIMIT)):
+            more += self.schedule.take(resources)
+        return more
 
     def cancelled(self) -> Collection[TrialKey]:
         """Returns running trials that somebody asked to cancel."""

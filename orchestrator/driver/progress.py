@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.model.plan import State, Trial, TrialKey
 
+RECENT = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
@@ -80,6 +82,11 @@ class Meter:
     def ended(self, trial: Trial) -> None:
         """Notes an attempt that ended without a result."""
         self.progress.pop(trial.key, None)
+
+    def recent_s(self, stage: str) -> float | None:
+        """Returns the mean duration of the last finished trials of a stage, None before the first."""
+        recent = self.durations[(stage, "")][-RECENT:]
+        return sum(recent) / len(recent) if recent else None
 
     def expected_s(self, trial: Trial) -> float | None:
         """Returns the expected duration of a trial in seconds, None when nothing is known."""

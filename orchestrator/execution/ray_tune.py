@@ -95,7 +95,7 @@ class _Run:
         # Methods wait inside the hub for news, one for each lane and one for the driver.
         actor = ray.remote(num_cpus=0, max_concurrency=100_000)(Hub)
         self._hub = actor.options(name=hub_name).remote(worker)
-        self._ask(self._hub.ready.remote())
+        # Not waited for: lanes start meanwhile, and the first exchange finds out whether it runs.
         self._controller = Controller(
             hub=self._hub,
             common={"hub": hub_name, "cwd": os.getcwd()},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TextIO
 
 from orchestrator.execution.effort import Control, Effort, Site, Worker
@@ -17,7 +18,7 @@ from orchestrator.execution.history import checked_metrics
 from orchestrator.execution.logs import TrialLog, captured
 from orchestrator.execution.training import train
 from orchestrator.model.result import ResultRow
-from orchestrator.model.run import Bundle, Event
+from orchestrator.model.run import Bundle, Cause, Claim, Event, Failed, Failure
 from workloads.api import Spec, Workload, from_plain, load_object
 
 
@@ -32,6 +33,7 @@ def run_trials(
 ) -> Iterator[Sequence[Event]]:
     """Yields what happens to the trials of a bundle, until each has its Finished or Failed.
 
+    Trainings that are not fused with each other run one after another, evaluations together.
     An exception of the workload never leaves: it ends the trials at fault. Exceptions of `control` do.
 
     Args:
@@ -42,6 +44,33 @@ def run_trials(
         echo: Where what the workload prints goes besides the log file, or None.
         clock: Seconds that never go back.
     """
+    for part in apart(bundle):
+        if part.claims[0] is not bundle.claims[0] and control().stopping:
+            failure = Failure(cause=Cause.INTERRUPTED, message="stopped before it began")
+            yield [Failed(trial=each.trial.key, epoch=each.epoch, failure=failure) for each in part.claims]
+            continue
+        yield from _run_together(part, worker, site=site, control=control, echo=echo, clock=clock)
+
+
+def apart(bundle: Bundle) -> list[Bundle]:
+    """Returns a bundle's trials as bundles whose trials belong together: fused seeds, or all evaluations."""
+    if bundle.stage != "train":
+        return [bundle]
+    parts: dict[str, list[Claim]] = {}
+    for claim in bundle.claims:
+        parts.setdefault(claim.trial.group or claim.trial.key, []).append(claim)
+    return [replace(bundle, claims=tuple(claims)) for claims in parts.values()]
+
+
+def _run_together(
+    bundle: Bundle,
+    worker: Worker,
+    *,
+    site: Site,
+    control: Callable[[], Control],
+    echo: TextIO | None,
+    clock: Callable[[], float],
+) -> Iterator[Sequence[Event]]:
     efforts = [Effort(claim=claim, site=site, clock=clock) for claim in bundle.claims]
     first = bundle.claims[0].trial
     with TrialLog(worker.logs, echo=echo) as log:

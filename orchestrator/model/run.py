@@ -70,12 +70,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Trials that share one process: fused seeds of one cell, or conditions on one checkpoint.
+    """Trials that share one process: fused seeds of a cell, short trainings, conditions on one checkpoint.
 
     Attributes:
         id: Unique in a submission.
         stage: All trials are of this stage.
-        claims: In order. Trainings of a bundle have equal configs; evaluations equal parents.
+        claims: In order. Trainings of one non-empty `Trial.group` are fused and have equal configs, others
+            follow each other; evaluations have equal parents.
         parents: The checkpoints that an evaluation reads, in the order of `Trial.parents`.
         resources: The resource class.
         study: Name of the study, for dashboards.
