@@ -23,8 +23,13 @@ STYLES = {
 }
 
 
-def table_view(table: Table) -> RenderableType:
-    """Returns a built table for the terminal: nested column headers one above the other."""
+def table_view(table: Table, *, bold: bool = True) -> RenderableType:
+    """Returns a built table for the terminal: nested column headers one above the other.
+
+    Args:
+        table: A built table.
+        bold: Whether the output can show bold; without it the best entries get a star.
+    """
     view = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in table.row_names:
         view.add_column(safe(name), no_wrap=True)
@@ -32,10 +37,10 @@ def table_view(table: Table) -> RenderableType:
         view.add_column(safe("\n".join(labels)), justify="right", no_wrap=True)
     previous: tuple[str, ...] = ()
     for labels, entries in zip(table.rows, table.entries, strict=True):
-        view.add_row(*_row_headers(labels, previous), *(_entry(entry) for entry in entries))
+        view.add_row(*_row_headers(labels, previous), *(_entry(entry, bold) for entry in entries))
         previous = labels
     caption = Text(printable(table.caption or table.name), style="bold")
-    notes = [Text(printable(note), style="dim") for note in table.notes]
+    notes = [Text(printable(_note(note, bold)), style="dim") for note in table.notes]
     return Group(caption, view, *notes)
 
 
@@ -47,14 +52,19 @@ def _row_headers(labels: tuple[str, ...], previous: tuple[str, ...]) -> Iterable
         yield Text("") if same and position < len(labels) - 1 else safe(label)
 
 
-def _entry(entry: Entry) -> Text:
-    return Text(printable(entry.text), style="bold" if entry.best else STYLES.get(entry.status, ""))
+def _note(note: str, bold: bool) -> str:
+    return note if bold else note.replace("Bold:", "*:", 1)
+
+
+def _entry(entry: Entry, bold: bool) -> Text:
+    mark = "*" if entry.best and not bold else ""
+    return Text(printable(entry.text) + mark, style="bold" if entry.best else STYLES.get(entry.status, ""))
 
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:
     """Prints built tables."""
     for table in tables:
-        console.print(table_view(table))
+        console.print(table_view(table, bold=console.is_terminal and not console.no_color))
         console.print()
 
 
