@@ -38,10 +38,18 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orch:
-    """The command line in a directory; trials run inline unless a test says otherwise."""
+    """The command line in a directory; trials run inline unless a test says otherwise.
+
+    Attributes:
+        directory: Working directory, home and place of the store.
+        executor: Where trials run.
+        spawn: Whether every command gets a process of its own.
+        environment: Further environment variables.
+    """
 
     directory: Path
     executor: str = "inline"
+    spawn: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -67,8 +75,8 @@ class Orch:
 
         Commands that need no Ray run in this process: starting a fresh one costs most of their time.
         """
-        runs = self.executor == "ray" and arguments[0] in ("submit", "resume")
-        done = self._spawned(arguments) if runs else self._called(arguments)
+        ray = self.executor == "ray" and arguments[0] in ("submit", "resume")
+        done = self._spawned(arguments) if self.spawn or ray else self._called(arguments)
         assert code is None or done.code == code, f"{arguments}: exit {done.code}\n{done.out}\n{done.err}"
         return done
 
