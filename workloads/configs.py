@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 from workloads import families
@@ -63,18 +64,7 @@ def canonical(config: TrainConfig) -> TrainConfig:
         ValueError: A network whose input size or classes are not those of the data set.
     """
     facts = FACTS[config.data.name]
-    network = config.network
-    for name in ("classes", "in_channels", "input_size"):
-        got, known = getattr(network, name), getattr(facts, name)
-        require(
-            got is None or got == known,
-            f"network.{name}",
-            got,
-            f"{known}, as {config.data.name} has, or null",
-        )
-    network = canonical_network(
-        replace(network, classes=facts.classes, in_channels=facts.in_channels, input_size=facts.input_size)
-    )
+    network = _on(config.network, config.data.name)
     data = config.data
     if data.augmentation == "auto":
         data = replace(data, augmentation=facts.auto)
@@ -84,6 +74,23 @@ def canonical(config: TrainConfig) -> TrainConfig:
     ):  # without momentum there is nothing to look ahead along
         optimizer = replace(optimizer, nesterov=False)
     return replace(config, data=data, network=network, optimizer=optimizer)
+
+
+@lru_cache(maxsize=4096)  # a study has far fewer networks than cells
+def _on(network: Network, data: str) -> Network:
+    """Returns the canonical network for a data set, its classes and input filled in."""
+    facts = FACTS[data]
+    for name in ("classes", "in_channels", "input_size"):
+        got, known = getattr(network, name), getattr(facts, name)
+        require(
+            got is None or got == known,
+            f"network.{name}",
+            got,
+            f"{known}, as {data} has, or null",
+        )
+    return canonical_network(
+        replace(network, classes=facts.classes, in_channels=facts.in_channels, input_size=facts.input_size)
+    )
 
 
 def data_digest(config: TrainConfig) -> str:
