@@ -43,7 +43,10 @@ class Classification:
 
 def describe(config: TrainConfig) -> Mapping[str, float]:
     """Returns parameters, longest_path, flops and paths of the network that a configuration trains."""
-    return networks.describe(canonical(config).network)
+    network = config.network
+    if None in (network.classes, network.in_channels, network.input_size):
+        network = canonical(config).network
+    return networks.describe(network)
 
 
 WORKLOAD: Final = Classification()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.app.session import Session, study_file
-from orchestrator.errors import NotFoundError, StudyError
+from orchestrator.errors import NotFoundError, Problem, StudyError, UsageError
 from orchestrator.model.frame import Frame
 from orchestrator.model.run import Submission
 from orchestrator.model.study import Study, TableSpec
@@ -73,13 +73,34 @@ def build_tables(session: Session, study: Study, names: Sequence[str] = ()) -> l
 
     Raises:
         NotFoundError: The study has no such table.
-        StudyError: An entry mixes observations that may not be averaged.
+        StudyError: Tables that mix observations which may not be averaged, all of them.
+    """
+    tables, problems = try_tables(session, study, names)
+    if problems:
+        raise StudyError(problems)
+    return tables
+
+
+def try_tables(
+    session: Session, study: Study, names: Sequence[str] = ()
+) -> tuple[list[Table], list[Problem]]:
+    """Returns the tables that can be built, and what is wrong with the others.
+
+    Raises:
+        NotFoundError: The study has no such table.
     """
     from orchestrator.tables.build import build
 
     specs = [_table(study, name) for name in names] if names else list(study.tables)
     frame = study_frame(session, study)
-    return [build(spec, frame, places=study.places) for spec in specs]
+    tables: list[Table] = []
+    problems: list[Problem] = []
+    for spec in specs:
+        try:
+            tables.append(build(spec, frame, places=study.places))
+        except StudyError as error:
+            problems += error.problems
+    return tables, problems
 
 
 def _table(study: Study, name: str) -> TableSpec:
@@ -88,14 +109,6 @@ def _table(study: Study, name: str) -> TableSpec:
         known = ", ".join(table.name for table in study.tables) or "none"
         raise NotFoundError(f"study {study.name!r} has no table {name!r}; it has: {known}")
     return spec
-
-
-def tables_or_nothing(session: Session, study: Study) -> list[Table]:
-    """Returns the tables for a live display: a table that cannot be built yet is left out."""
-    try:
-        return build_tables(session, study)
-    except StudyError:
-        return []
 
 
 def render_all(tables: Sequence[Table], form: str) -> str:
@@ -111,7 +124,19 @@ def render_all(tables: Sequence[Table], form: str) -> str:
 
 
 def table_file(tables: Sequence[Table], form: str, target: Path) -> None:
-    """Writes rendered tables to a file, whole or not at all."""
+    """Writes rendered tables to a file, whole or not at all.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    text = render_all(tables, form)
     temporary = target.with_name(f".tmp-{target.name}")
-    temporary.write_text(render_all(tables, form), encoding="utf-8")
-    temporary.replace(target)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise UsageError(
+            f"-o {target}: {error.strerror}; name a file in a directory that can be written"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -11,13 +11,14 @@ from orchestrator.app.mirror import Mirror
 from orchestrator.app.mirror_items import closing_items, items_by_outcome, opening_items
 from orchestrator.app.planning import workload_of
 from orchestrator.app.provenance import code_of
-from orchestrator.app.results import build_tables, render_all, study_of, tables_or_nothing
+from orchestrator.app.results import render_all, study_of, try_tables
 from orchestrator.app.session import Session, SystemClock, registry_url
 from orchestrator.app.view import View
 from orchestrator.driver.drive import Drive, Summary
 from orchestrator.driver.progress import Progress
 from orchestrator.driver.schedule import Schedule
 from orchestrator.driver.signals import StopSignals
+from orchestrator.errors import Problem, StudyError
 from orchestrator.model.plan import Assignment, State, TrialKey
 from orchestrator.model.run import Lease, Submission
 from orchestrator.model.study import Study
@@ -45,6 +46,7 @@ class Finish:
         tables: As the results stand.
         exit_code: 0, 1 (some trials failed), 130 or 143 (interrupted and resumable).
         unmirrored: Outbox items that the mirror has yet to show.
+        problems: Why other tables of the study cannot be built.
     """
 
     submission: Submission
@@ -52,6 +54,7 @@ class Finish:
     tables: Sequence[Table]
     exit_code: int
     unmirrored: int = 0
+    problems: Sequence[Problem] = ()
 
 
 def run(
@@ -93,7 +96,7 @@ def run(
     def shown(progress: Progress) -> None:
         view.progress(progress)
         if progress.committed and view.wants_tables():
-            view.tables(tables_or_nothing(session, study))
+            view.tables(try_tables(session, study)[0])
 
     drive = Drive(
         registry=registry,
@@ -133,11 +136,13 @@ def run(
     finally:
         if mirror:
             mirror.stop()
+    tables, problems = try_tables(session, study)
     return Finish(
         submission=submission,
         summary=summary,
-        tables=build_tables(session, study),
-        exit_code=_exit_code(summary, signals.number),
+        tables=tables,
+        problems=problems,
+        exit_code=_exit_code(summary, signals.number) or (StudyError.exit_code if problems else 0),
         unmirrored=unmirrored,
     )
 
@@ -159,7 +164,7 @@ def build_mirror(session: Session) -> Mirror | None:
         registry = open_registry(registry_url(session.settings))
         try:
             own = Session(settings=session.settings, layout=layout, registry=registry)
-            tables = tables_or_nothing(own, study_of(own, name))
+            tables, _ = try_tables(own, study_of(own, name))
         finally:
             registry.close()
         return {

@@ -110,6 +110,6 @@ def new_owner() -> Owner:
 
 
 def study_file(text: str) -> Path | None:
-    """Returns a path when `text` names a file rather than a recorded study."""
+    """Returns a path when `text` names a file rather than a recorded study; a study's name has no slash."""
     path = Path(text)
-    return path if path.suffix in (".yaml", ".yml") or path.exists() else None
+    return path if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 else None

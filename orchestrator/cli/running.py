@@ -126,6 +126,8 @@ def _tell(finish: Finish) -> None:
     out.print(safe(", ".join([f"{finish.submission.id}: {done}", *troubled])), soft_wrap=True)
     for key, message in list(summary.failures.items())[:10]:
         out.print(safe(f"failed: {key[:12]} {message}  (orch show {key[:12]})"), style="red", soft_wrap=True)
+    for problem in finish.problems:
+        out.print(safe(str(problem)), style="red", soft_wrap=True)
     if finish.unmirrored:
         out.print(
             safe(f"note: MLflow has yet to show {finish.unmirrored} items; the next submit goes on with them")

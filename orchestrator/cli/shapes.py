@@ -160,5 +160,6 @@ def finish_shape(finish: Finish, tables: list[Any]) -> dict[str, Any]:
         "interrupted": summary.interrupted,
         "exit_code": finish.exit_code,
         "unmirrored": finish.unmirrored,
+        "problems": [str(problem) for problem in finish.problems],
         "tables": tables,
     }

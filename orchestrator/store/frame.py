@@ -74,7 +74,10 @@ def _lines(
 ) -> pl.DataFrame:
     """Returns one line for each assignment, with its trial's state and message."""
     own_network = {(each.cell, each.seed): each.trial for each in assignments if each.evaluation == "test"}
-    states = [_told(each.trial, statuses, own_network.get((each.cell, each.seed))) for each in assignments]
+    names = {each.trial: f"{each.cell} seed {each.seed}" for each in assignments if each.evaluation == "test"}
+    states = [
+        _told(each.trial, statuses, own_network.get((each.cell, each.seed)), names) for each in assignments
+    ]
     columns: dict[str, pl.Series] = {
         "line": pl.Series(range(len(assignments)), dtype=pl.Int64),
         "evaluation": pl.Series([each.evaluation for each in assignments], dtype=pl.String),
@@ -92,16 +95,23 @@ def _lines(
 
 
 def _told(
-    key: TrialKey, statuses: Mapping[TrialKey, TrialStatus], own_network: TrialKey | None
+    key: TrialKey,
+    statuses: Mapping[TrialKey, TrialStatus],
+    own_network: TrialKey | None,
+    names: Mapping[TrialKey, str],
 ) -> tuple[str, str]:
     """Returns state and message of a trial, as a table is to show them."""
     status = statuses.get(key, TrialStatus())
-    blocker = None if status.blocked_by is None else statuses.get(status.blocked_by)
-    if status.state is State.BLOCKED and blocker is not None:
-        if blocker.state is State.DIVERGED and status.blocked_by == own_network:
+    blocked_by = status.blocked_by
+    blocker = None if blocked_by is None else statuses.get(blocked_by)
+    if status.state is State.BLOCKED and blocker is not None and blocked_by is not None:
+        if blocker.state is State.DIVERGED and blocked_by == own_network:
             return State.DIVERGED.value, "its network diverged"
         why = ": ".join(filter(None, (blocker.state.value, blocker.cause, blocker.message)))
-        return State.BLOCKED.value, status.message or f"needs {status.blocked_by}, which {why}"
+        return (
+            State.BLOCKED.value,
+            status.message or f"needs {names.get(blocked_by, blocked_by)}, which {why}",
+        )
     if status.state is State.FAILED:
         # "out of memory: ..." tells more than the message alone, "error: ..." does not.
         cause = "" if status.cause == Cause.ERROR and status.message else status.cause

@@ -50,7 +50,11 @@ def by_seed(context: Context, frame: Frame, units: pl.DataFrame) -> pl.DataFrame
     )
     return seeds.with_columns(
         _status(context.spec.fail_when).alias("status"),
-        pl.col("message").list.filter(pl.element() != "").list.first().fill_null("").alias("message"),
+        pl.col("message")
+        .list.filter(pl.element() != "")
+        .list.unique(maintain_order=True)
+        .list.join("; ")
+        .alias("message"),
     ).drop("state")
 
 

@@ -120,7 +120,7 @@ def test_a_diverged_network_fails_its_evaluations_and_blocks_its_gathers():
     assert one(made, evaluations=("lesion",)).text == "fail"
     entry = one(made, evaluations=("vote",))
     assert (entry.text, entry.status) == ("blocked", "blocked")
-    assert "net plain" in entry.message
+    assert "network=plain seed 0" in entry.message
     assert "diverged" in entry.message
 
 

@@ -1,0 +1,52 @@
+"""`orch model`: counts of the papers' networks from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.street.orch import Orch
+
+
+@pytest.fixture
+def orch(tmp_path: Path) -> Orch:
+    return Orch(directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters"),
+    [
+        ("plain --set depth=26", 366_938),
+        ("resnet --set depth=110", 1_730_714),
+        ("dfn_il --set depth=14", 346_650),
+        ("dfn_mr --set depth=56", 1_710_426),
+        ("dfn --set depth=26 --set fusions=6", 392_506),
+        ("path_ensemble --set depth=26 --set members=without_deepest", 392_506),
+        ("component --set depth=98 --set path=LLL", 26_682),
+        # the last layer has 64 weights and a bias for each of 90 classes more
+        ("resnet --set depth=110 --set classes=100", 1_730_714 + 90 * 65),
+        # the first has 9 weights for each of 16 channels and each of 2 input channels less
+        ("plain --set depth=26 --set in_channels=1 --set input_size=8", 366_938 - 2 * 9 * 16),
+    ],
+)
+def test_parameters_to_the_unit(orch: Orch, arguments: str, parameters: int) -> None:
+    described = orch("model", *arguments.split(), "--json").json
+    assert described["parameters"] == parameters
+    assert set(described) >= {"parameters", "longest_path", "flops", "paths"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("resnett", "unknown string 'resnett'"),
+        ("dfn_mr --set depth=57", "nearest allowed: 56 and 62"),
+        ("dfn_mr --set dept=56", "did you mean 'depth'?"),
+        ("resnet --set classes=x", "expected an integer"),
+        ("resnet --set depth=8 --set depth.x=3", "single value"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_message(orch: Orch, arguments: str, said: str) -> None:
+    done = orch("model", *arguments.split(), code=2)
+    assert "Traceback" not in done.err
+    assert said in done.err
