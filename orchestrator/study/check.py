@@ -125,6 +125,9 @@ def _zip(design: Design, problems: Problems) -> None:
 def _base(design: Design, problems: Problems) -> None:
     """Checks the key that belongs to the design's type."""
     known = {each.name: tuple(level.label for level in each.levels) for each in design.factors}
+    for where in design.exclude:
+        if not where:
+            problems.add(("design", "exclude"), "no-values", "an exclude names at least one factor", key=True)
     if design.type == "factorial":
         return
     key = _BASE_KEY[design.type]

@@ -10,41 +10,46 @@ from typing import Any
 
 from orchestrator.study.text import WrittenFloat, WrittenInt, plain, written
 
-# keys under which numbers are values; elsewhere they are labels or text
-_VALUES = frozenset(
-    {
-        *(
-            "api_version",
-            "config",
-            "set",
-            "seeds",
-            "fuse",
-            "draws",
-            "digits",
-            "published",
-            "budget",
-            "search",
-        ),
-        *("plots", "claims", "cpu", "gpu", "memory_gb"),
-    }
-)
-
 
 def export(data: dict[str, Any]) -> dict[str, Any]:
     """Returns the document of a study as dicts, lists and scalars, its labels as written."""
-    return {key: _exported(key, value) for key, value in data.items()}
+    return {key: _exported((key,), value) for key, value in data.items()}
 
 
-def _exported(key: str, value: Any) -> Any:
-    if key in _VALUES:
+def _exported(path: tuple[str, ...], value: Any) -> Any:
+    # By the path, not the key alone: factors, evaluations and tables may bear any of these names.
+    if _holds_values(path):
         return plain(value)
-    if key == "levels":
+    if _holds_levels(path):
         return _levels(value)
     if isinstance(value, dict):
-        return {name: _exported(name, item) for name, item in value.items()}
+        return {name: _exported((*path, name), item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_exported("", item) for item in value]
+        return [_exported((*path, ""), item) for item in value]
     return written(value) if _odd(value) else plain(value)
+
+
+def _holds_values(path: tuple[str, ...]) -> bool:
+    """Returns whether numbers at a path are values; elsewhere they are labels or text."""
+    match path:
+        case (("api_version" | "config" | "seeds" | "fuse" | "budget" | "search" | "plots" | "claims"),):
+            return True
+        case ("design", "overrides", _, "set") | ("evaluate", _, ("set" | "draws")):
+            return True
+        case ("tables", _, ("digits" | "published")):
+            return True
+        case ("resources", *_, ("cpu" | "gpu" | "memory_gb")):
+            return len(path) <= 3 and "when" not in path
+        case ("evaluate", _, "resources", ("cpu" | "gpu" | "memory_gb")):
+            return True
+    return False
+
+
+def _holds_levels(path: tuple[str, ...]) -> bool:
+    match path:
+        case ("design", "factors", _, "levels") | ("evaluate", _, "vary", _, "levels"):
+            return True
+    return False
 
 
 def _levels(value: Any) -> Any:

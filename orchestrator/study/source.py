@@ -75,6 +75,8 @@ def _text(path: Path, asked: Mark) -> str:
             raise fault("too-large", f"{path} has {size:.1f} MiB; a study file has at most 1 MiB")
         with open(path, "rb") as stream:
             content = stream.read(MAX_BYTES + 1)
+    except StudyError:
+        raise  # it is a ValueError too
     except FileNotFoundError:
         raise fault("not-found", f"{path} not found{_near(path)}") from None
     except PermissionError:

@@ -97,6 +97,17 @@ def _dimensions(
                 problems.add((*at, key), "unknown-dimension", message)
         for label, where in axis.selections.items():
             _selection(where, known, free, (*at, key, label), problems)
+    if METRIC in table.average_over:
+        problems.add((*at, "average_over"), "bad-value", "different metrics cannot be averaged")
+    repeated = [
+        ("rows", table.rows.dimensions),
+        ("columns", table.columns.dimensions),
+        ("metrics", table.metrics),
+        ("from", table.evaluations),
+    ]
+    for key, names in repeated:
+        if len(set(names)) < len(names):
+            problems.add((*at, key), "duplicate-value", f"{key} names the same twice: {', '.join(names)}")
     for key, names in (("within", table.within), ("average_over", table.average_over)):
         for name in names:
             if name not in known and name not in free:
@@ -132,11 +143,11 @@ def _ambiguous(
     problems: Problems,
 ) -> None:
     """Notes entries into which two observations of one seed fall that differ in another dimension."""
-    pinned = {*table.rows.dimensions, *table.columns.dimensions, *table.average_over, METRIC}
+    pinned = {*table.rows.dimensions, *table.columns.dimensions, *table.average_over}
     others = [name for name in names if name not in pinned]
     told: set[str] = set()
+    first: dict[tuple[object, ...], Mapping[str, str]] = {}
     for metric in table.metrics:
-        first: dict[tuple[object, ...], Mapping[str, str]] = {}
         early = {name: labels for name, labels in table.where.items() if name not in (METRIC, EVALUATION)}
         for source, labels in observed:
             if not selected(early, labels):
@@ -174,10 +185,10 @@ def _tell(
         if one[name] != two[name]:
             if name not in told:
                 told.add(name)
+                average = "" if name == METRIC else f", or say average_over: [{name}]"
                 message = (
                     f"two labels of {name!r} fit one entry of table {table.name!r}: {one[name]!r} and "
-                    f"{two[name]!r}; select one with where, put {name!r} in rows or columns, or say "
-                    f"average_over: [{name}]"
+                    f"{two[name]!r}; select one with where, put {name!r} in rows or columns{average}"
                 )
                 problems.add(at, "ambiguous-entry", message, key=True)
             return

@@ -185,8 +185,10 @@ def test_metric_and_evaluation_count_as_dimensions(tmp_path: Path) -> None:
         "tables: {t: {from: [test, delete_one], metrics: [test_error, test_loss], rows: depth, columns: %s}}"
     )
     assert planned(tmp_path, text + table % "[evaluation, metric]").trials
-    selections = "{before: {evaluation: test, metric: test_loss}, after: {evaluation: delete_one}}"
-    assert planned(tmp_path, text + table % selections).trials
+    selections = "{before: {evaluation: test, metric: test_loss}, after: {evaluation: delete_one%s}}"
+    assert planned(tmp_path, text + table % (selections % ", metric: test_error")).trials
+    (found,) = problems(tmp_path, text + table % (selections % ""))
+    assert "two labels of 'metric' fit one entry" in found.message
     (found,) = problems(tmp_path, text + table % "metric")
     assert "'evaluation' fit one entry of table 't': 'test' and 'delete_one'" in found.message
     (found,) = problems(tmp_path, text + table % "{a: {evaluation: tested}}")
