@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from workloads.api import Family
+from workloads.lesion_families import LESIONS
 from workloads.recipe import require
 
 _PATH: Final = re.compile(r"[LR]{3}")
@@ -88,4 +89,5 @@ FAMILIES: Final[dict[str, Family]] = {
     "members": Family(parameters=Members, metrics=METRICS, unsuited=_not_an_ensemble),
     "without": Family(parameters=Without, metrics=METRICS, unsuited=_not_an_ensemble),
     "vote": Family(parameters=Vote, metrics=METRICS, gathers=True, unsuited=_an_ensemble),
+    **LESIONS,
 }

@@ -6,7 +6,7 @@ Shapes: M members, N images, K classes.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -57,14 +57,19 @@ def measure(log_probabilities_NK: torch.Tensor, y_N: torch.Tensor) -> tuple[floa
 
 
 @torch.no_grad()
-def outputs(network: nn.Module, split: Split) -> torch.Tensor:
+def outputs(network: nn.Module, split: Split, **options: Any) -> torch.Tensor:
     """Returns a network's outputs for a whole split, in evaluation mode: (N, K) or (M, N, K), float64.
 
     In single precision the softmax of confident outputs ties at 1, and which class wins a vote would
     depend on the order in which it was computed. The network is left in the mode it was in.
+
+    Args:
+        network: The network.
+        split: Images.
+        options: Handed to the network's forward pass.
     """
     was_training = network.training
     network.eval()
-    parts = [network(x_NCHW) for x_NCHW in torch.split(split.x_NCHW, EVALUATION_BATCH)]
+    parts = [network(x_NCHW, **options) for x_NCHW in torch.split(split.x_NCHW, EVALUATION_BATCH)]
     network.train(was_training)
     return torch.cat(parts, dim=-2).double()

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from workloads import predictions
+from workloads import streams
 from workloads.api import Condition, Placement, Report, from_plain
-from workloads.evaluations import members, vote
+from workloads.evaluations import lesions, members, paths, vote
+from workloads.evaluations.measurement import Measurement
 from workloads.evaluations.trained import Trained
 from workloads.families import FAMILIES
 from workloads.placement import device_of, placed
 
-# family -> log-probabilities (N, K) on the test split, from networks and the family's parameters
-_MEASURED: Final[dict[str, Callable[[list[Trained], Any], torch.Tensor]]] = {
+# family -> its measurements, from networks, the family's parameters and a random generator
+_MEASURED: Final[dict[str, Callable[[list[Trained], Any, torch.Generator], Iterable[Measurement]]]] = {
     "members": members.alone,
     "without": members.without,
     "vote": vote.vote,
+    "delete_one": lesions.delete_one,
+    "delete_random": lesions.delete_random,
+    "reorder": lesions.reorder,
+    "path_lengths": paths.path_lengths,
+    "path_gradient": paths.path_gradient,
+    "effective_paths": paths.effective_paths,
+    "remaining_paths": paths.remaining_paths,
 }
 
 
 def evaluate(
     checkpoints: Sequence[Path], conditions: Sequence[Condition], *, data: Path, placement: Placement
 ) -> Iterator[Report]:
-    """Yields test_loss and test_error of each condition, in order.
+    """Yields the measurements of each condition, in order.
 
     Args:
         checkpoints: Directories of finished trainings: one, or all that a family gathers.
@@ -42,18 +50,25 @@ def evaluate(
     with placed(placement):
         networks = [Trained(folder, data=data, device=device) for folder in checkpoints]
     for index, condition in enumerate(conditions):
-        with placed(placement), torch.no_grad():
-            family = FAMILIES.get(condition.family)
-            if family is None:
-                known = ", ".join(FAMILIES)
-                raise ValueError(f"family: got {condition.family!r}, allowed is one of {known}")
-            if len(networks) != 1 and not family.gathers:
-                raise ValueError(f"{condition.family}: got {len(networks)} checkpoints, allowed is one")
-            parameters: Any = from_plain(family.parameters, condition.parameters)
-            log_probabilities_NK = _MEASURED[condition.family](networks, parameters)
-            loss, error = predictions.measure(log_probabilities_NK, networks[0].test.y_N)
-        yield Report(
-            index=index,
-            metrics={"test_loss": loss, "test_error": error},
-            progress=1.0,
-        )
+        with placed(placement):
+            measurements = iter(_measurements(networks, condition))
+        while True:
+            # what a workload changes globally holds while it computes, not while its caller does
+            with placed(placement), torch.no_grad():
+                found = next(measurements, None)
+            if found is None:
+                break
+            yield Report(index=index, metrics=found.metrics, coords=found.coords, progress=found.progress)
+
+
+def _measurements(networks: list[Trained], condition: Condition) -> Iterable[Measurement]:
+    family = FAMILIES.get(condition.family)
+    if family is None:
+        known = ", ".join(FAMILIES)
+        raise ValueError(f"family: got {condition.family!r}, allowed is one of {known}")
+    if len(networks) != 1 and not family.gathers:
+        raise ValueError(f"{condition.family}: got {len(networks)} checkpoints, allowed is one")
+    parameters: Any = from_plain(family.parameters, condition.parameters)
+    # of the seed, the family and the draw alone, so that draws pair across the cells of a study
+    generator = streams.generator(f"{condition.family}:{condition.draw}", condition.seed)
+    return _MEASURED[condition.family](networks, parameters, generator)

@@ -9,28 +9,34 @@ Shapes: M members, N images, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from workloads import predictions
 from workloads.configs import TrainConfig
+from workloads.evaluations import measurement
+from workloads.evaluations.measurement import Measurement
 from workloads.evaluations.trained import Trained
 from workloads.families import Members, Without
 from workloads.networks.configs import PathEnsemble
 
 
-def alone(networks: list[Trained], parameters: Members) -> torch.Tensor:
-    """Returns log-probabilities (N, K) of one member.
+def alone(networks: list[Trained], parameters: Members, generator: torch.Generator) -> Iterator[Measurement]:
+    """Yields the loss and error of one member.
 
     Raises:
         ValueError: The ensemble has no such member.
     """
     network = networks[0]
     position = _position(network, parameters.member)
-    return network.output()[position].log_softmax(-1)
+    yield measurement.of(network.output()[position].log_softmax(-1), network.test.y_N)
 
 
-def without(networks: list[Trained], parameters: Without) -> torch.Tensor:
-    """Returns log-probabilities (N, K) of the vote among all members but one.
+def without(
+    networks: list[Trained], parameters: Without, generator: torch.Generator
+) -> Iterator[Measurement]:
+    """Yields the loss and error of the vote among all members but one.
 
     Raises:
         ValueError: The ensemble has no such member, or no other.
@@ -41,7 +47,7 @@ def without(networks: list[Trained], parameters: Without) -> torch.Tensor:
     if len(logits_MNK) == 1:
         raise ValueError(f"member: got {parameters.member!r}, the ensemble's only member; nothing would vote")
     rest_MNK = torch.cat([logits_MNK[:position], logits_MNK[position + 1 :]])
-    return predictions.log_vote(rest_MNK, _rule(network.config))
+    yield measurement.of(predictions.log_vote(rest_MNK, _rule(network.config)), network.test.y_N)
 
 
 def _position(network: Trained, member: str) -> int:

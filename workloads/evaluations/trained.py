@@ -25,7 +25,8 @@ class Trained:
         folder: The checkpoint.
         config: Canonical configuration of its training.
         network: In evaluation mode, on the device.
-        test: The test split of its data set.
+        train: The training split of its data set.
+        test: The test split.
     """
 
     def __init__(self, folder: Path, *, data: Path, device: torch.device) -> None:
@@ -35,7 +36,9 @@ class Trained:
         self.network: nn.Module = build(self.config.network)
         self.network.load_state_dict(checkpoint.read_network(folder))
         self.network.to(device).eval()
-        self.test: Split = sets.load(self.config.data.name, data, device).test
+        loaded = sets.load(self.config.data.name, data, device)
+        self.train: Split = loaded.train
+        self.test: Split = loaded.test
         self._output: torch.Tensor | None = None
 
     def output(self) -> torch.Tensor:

@@ -5,15 +5,19 @@ Shapes: M networks, N images, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from workloads import predictions
+from workloads.evaluations import measurement
+from workloads.evaluations.measurement import Measurement
 from workloads.evaluations.trained import Trained
 from workloads.families import Vote
 
 
-def vote(networks: list[Trained], parameters: Vote) -> torch.Tensor:
-    """Returns log-probabilities (N, K) of the networks' vote.
+def vote(networks: list[Trained], parameters: Vote, generator: torch.Generator) -> Iterator[Measurement]:
+    """Yields the loss and error of the networks' vote.
 
     Raises:
         ValueError: Networks that were trained on different data sets.
@@ -22,4 +26,4 @@ def vote(networks: list[Trained], parameters: Vote) -> torch.Tensor:
     if len(names) > 1:
         raise ValueError(f"vote: got networks trained on {', '.join(sorted(names))}, allowed is one data set")
     logits_MNK = torch.stack([network.output() for network in networks])
-    return predictions.log_vote(logits_MNK, parameters.combine)
+    yield measurement.of(predictions.log_vote(logits_MNK, parameters.combine), networks[0].test.y_N)
