@@ -132,7 +132,7 @@ class Workload(Protocol):
         ...
 
 
-def _always_suited(config: Any) -> str | None:
+def _always_suited(config: Any, parameters: Any) -> str | None:
     return None
 
 
@@ -147,8 +147,8 @@ class Family:
         coords: Dimensions that its reports add.
         gathers: Whether it takes the checkpoints of several networks.
         random: Whether draws differ.
-        unsuited: Given the config of the networks' training, why the family cannot be applied to
-            it, or None when it can.
+        unsuited: Given the config of the networks' training and an instance of `parameters`, why
+            this condition cannot be measured on them, or None when it can.
     """
 
     parameters: type
@@ -156,7 +156,7 @@ class Family:
     coords: tuple[str, ...] = ()
     gathers: bool = False
     random: bool = False
-    unsuited: Callable[[Any], str | None] = _always_suited
+    unsuited: Callable[[Any, Any], str | None] = _always_suited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

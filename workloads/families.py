@@ -73,21 +73,32 @@ def _check_path(path: object) -> None:
     require(fits, "member", path, "a path of three letters L or R, such as LRR")
 
 
-def _not_an_ensemble(config: Any) -> str | None:
-    if config.network.name == "path_ensemble":
-        return None
-    return f"needs network.name path_ensemble, got {config.network.name}: it has no members"
+def _not_a_member(config: Any, parameters: Any) -> str | None:
+    network = config.network
+    if network.name != "path_ensemble":
+        return f"needs network.name path_ensemble, got {network.name}: it has no members"
+    if parameters.member not in network.paths:
+        return f"member {parameters.member} is not one of the ensemble's ({', '.join(network.paths)})"
+    return None
 
 
-def _an_ensemble(config: Any) -> str | None:
+def _nobody_left(config: Any, parameters: Any) -> str | None:
+    if (reason := _not_a_member(config, parameters)) is not None:
+        return reason
+    if len(config.network.paths) == 1:
+        return f"member {parameters.member} is the ensemble's only one: nothing would vote"
+    return None
+
+
+def _an_ensemble(config: Any, parameters: Any) -> str | None:
     if config.network.name != "path_ensemble":
         return None
     return "gathers networks of one output each, got path_ensemble, whose members vote already"
 
 
 FAMILIES: Final[dict[str, Family]] = {
-    "members": Family(parameters=Members, metrics=METRICS, unsuited=_not_an_ensemble),
-    "without": Family(parameters=Without, metrics=METRICS, unsuited=_not_an_ensemble),
+    "members": Family(parameters=Members, metrics=METRICS, unsuited=_not_a_member),
+    "without": Family(parameters=Without, metrics=METRICS, unsuited=_nobody_left),
     "vote": Family(parameters=Vote, metrics=METRICS, gathers=True, unsuited=_an_ensemble),
     **LESIONS,
 }

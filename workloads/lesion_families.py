@@ -154,7 +154,7 @@ def _check_count(name: str, value: object, *, least: int) -> None:
     require(fits, name, value, f"a whole number of at least {least}")
 
 
-def _cannot_delete(config: Any, parameters: Any = None) -> str | None:
+def _cannot_delete(config: Any, parameters: Any) -> str | None:
     network, allowed = config.network, deletable(config.network)
     if not allowed:
         return f"needs a network whose modules can be deleted, got {network.name}"
@@ -165,7 +165,7 @@ def _cannot_delete(config: Any, parameters: Any = None) -> str | None:
     return None
 
 
-def _cannot_reorder(config: Any, parameters: Any = None) -> str | None:
+def _cannot_reorder(config: Any, parameters: Any) -> str | None:
     groups = swappable(config.network)
     pairs = sum(len(group) * (len(group) - 1) // 2 for group in groups)
     if not groups:
@@ -175,7 +175,7 @@ def _cannot_reorder(config: Any, parameters: Any = None) -> str | None:
     return None
 
 
-def _without_paths(config: Any, parameters: Any = None) -> str | None:
+def _without_paths(config: Any, parameters: Any) -> str | None:
     if not swappable(config.network):
         return f"needs a residual network, got {config.network.name}: it has no modules with skip connections"
     modules = config.network.modules

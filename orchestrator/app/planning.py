@@ -10,11 +10,13 @@ from typing import Any
 
 from orchestrator.app.provenance import Code, code_of
 from orchestrator.app.session import open_session, store_exists
+from orchestrator.errors import StudyError
 from orchestrator.model.plan import Plan, TrialKey
 from orchestrator.model.study import Study
 from orchestrator.ports import Registry
 from orchestrator.settings import Settings
-from orchestrator.study.load import load
+from orchestrator.study.examine import examine
+from orchestrator.study.load import draft
 from orchestrator.study.plan import know, plan, stale
 from orchestrator.study.select import select
 from orchestrator.study.workload import resolve
@@ -70,8 +72,7 @@ def plan_study(request: Request, settings: Settings, registry: Registry | None =
     Raises:
         StudyError: Every problem of the file at once.
     """
-    study = load(request.file, patches=request.patches, seeds=request.seeds)
-    spec = workload_of(study, settings)
+    study, spec = _study(request, settings)
     fresh = plan(study, spec, max_trials=request.max_trials)
     wanted = select(fresh, request.cells) if request.cells else frozenset(fresh.trials)
     code = code_of(spec)
@@ -91,6 +92,22 @@ def plan_study(request: Request, settings: Settings, registry: Registry | None =
         wanted=frozenset(wanted),
         stale=frozenset(again & wanted),
     )
+
+
+def _study(request: Request, settings: Settings) -> tuple[Study, Spec]:
+    found = draft(request.file, patches=request.patches, seeds=request.seeds)
+    if found.study is None or found.problems.below("workload"):
+        found.finished()
+        raise AssertionError("finished without a study")
+    try:
+        spec = workload_of(found.study, settings)
+    except StudyError as error:
+        found.problems.take(error.problems)
+        found.problems.finish()
+        raise
+    if len(found.problems):
+        examine(found.study, spec, found.problems, max_trials=request.max_trials)
+    return found.finished(), spec
 
 
 def workload_of(study: Study, settings: Settings) -> Spec:

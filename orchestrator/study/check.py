@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.model.study import Design, Evaluation, Factor, ResourceRule, Where
 from orchestrator.study.combine import fits_somewhere, units_of
+from orchestrator.study.convert import BASE_KEY
 from orchestrator.study.problems import Path, Problems
 from orchestrator.study.text import RESERVED_DIMENSIONS, RESERVED_EVALUATIONS, listed, unknown
 from orchestrator.study.variants import VARIANT, every_variant, labels, variant_fits
-
-_BASE_KEY = {"one_at_a_time": "baseline", "leave_one_out": "on", "list": "cells"}
 
 
 def check(
@@ -130,7 +129,7 @@ def _base(design: Design, problems: Problems) -> None:
             problems.add(("design", "exclude"), "no-values", "an exclude names at least one factor", key=True)
     if design.type == "factorial":
         return
-    key = _BASE_KEY[design.type]
+    key = BASE_KEY[design.type]
     at = ("design", key)
     if design.type == "list":
         if not design.cells:

@@ -21,11 +21,13 @@ class Measure:
 
     Attributes:
         labels: Test-time factor -> label.
-        parameters: Plain parameters, defaults included.
+        bound: Instance of the family's parameters.
+        parameters: The same as plain values, defaults included.
         identity: Canonical JSON of the parameters, without defaults.
     """
 
     labels: Mapping[str, str]
+    bound: Any
     parameters: Mapping[str, Any]
     identity: str
 
@@ -107,9 +109,11 @@ class Measures:
             )
         if bound is MISSING:
             return None
-        parameters = to_plain(bound)
         return Measure(
-            labels=labels, parameters=parameters, identity=canonical_json(to_plain(bound, defaults=False))
+            labels=labels,
+            bound=bound,
+            parameters=to_plain(bound),
+            identity=canonical_json(to_plain(bound, defaults=False)),
         )
 
 

@@ -98,9 +98,11 @@ def bind_group(
                     path=(*path, name), code="missing-key", message=f"{dots} must be given; it has no default"
                 )
             )
-    if len(issues) > before:
+    unbound = any(value is MISSING for value in values.values())
+    if unbound or any(each.code == "missing-key" for each in issues[before:]):
         return MISSING
-    return construct(cls, values, issues, path)
+    made = construct(cls, values, issues, path)  # beside a key that does not exist, values may be wrong too
+    return made if len(issues) == before else MISSING
 
 
 def construct(cls: type, values: Mapping[str, Any], issues: list[Issue], path: Steps = ()) -> Any:

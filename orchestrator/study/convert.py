@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from orchestrator.model.plan import Resources
 from orchestrator.model.study import (
@@ -31,6 +31,7 @@ from orchestrator.study.schema import (
 )
 from orchestrator.study.text import folded, label_fault, plain, quoted, shown, written
 
+BASE_KEY: Final = {"one_at_a_time": "baseline", "leave_one_out": "on", "list": "cells"}
 _FAIL_WHEN = re.compile(r"\s*([A-Za-z_][\w./-]*)\s*(>=|<=|>|<)\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*")
 _AT = re.compile(r"\s*(?:(last)|best\(\s*([A-Za-z_][\w./-]*)\s*\)|step\s+([0-9]{1,12}))\s*")
 
@@ -130,6 +131,13 @@ def design(file: StudyFile, problems: Problems) -> Design:
     factors = tuple(factor(name, each, (*at, name), problems) for name, each in declared.factors.items())
     if declared.cells:
         distinct(declared.cells, ("design", "cells"), "cell", problems)
+    for kind, key in BASE_KEY.items():
+        if kind != declared.type and getattr(declared, key) is not None:
+            message = (
+                f"{key} belongs to a design of type {kind}, this one is {declared.type}; drop it "
+                f"({key}: null in a file that extends another), or say type: {kind}"
+            )
+            problems.add(("design", key), "conflict", message, key=True)
     base = declared.baseline if declared.type == "one_at_a_time" else declared.on
     return Design(
         type=declared.type,

@@ -172,9 +172,14 @@ class _Binder:
             if name not in values:
                 message = f"{name} must be given; it has no default"
                 issues.append(Issue(path=(name,), code="missing-key", message=message))
-        if issues:
-            return None
         spec = self._spec
+        if issues:
+            # beside a key that does not exist, values may be wrong too
+            known = {name: value for name, value in values.items() if name in self._fields}
+            unbound = any(value is MISSING for value in known.values())
+            if not unbound and all(name in known for name in self._required):
+                construct(spec.config, known, issues)
+            return None
         config = construct(spec.config, values, issues)
         config = config if issues else guarded(lambda: spec.canonical(config), issues)
         digest = "" if issues else guarded(lambda: spec.data_digest(config), issues)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -37,7 +38,44 @@ def load(path: Path, *, patches: Mapping[str, Any] = _NONE, seeds: tuple[int, ..
     Raises:
         StudyError: Everything that is wrong with it, in the order of the text.
     """
-    return _study(source.read(path), str(path), patches, seeds)
+    return draft(path, patches=patches, seeds=seeds).finished()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A study file as far as it can be understood, and what is wrong with it.
+
+    Attributes:
+        study: What remains once wrong parts are left out; None when too little does.
+        problems: What is wrong.
+    """
+
+    study: Study | None
+    problems: Problems
+
+    def finished(self) -> Study:
+        """Returns the study.
+
+        Raises:
+            StudyError: Everything that is wrong with it.
+        """
+        self.problems.finish()
+        assert self.study is not None, "an invalid document without a problem"
+        return self.study
+
+
+def draft(path: Path, *, patches: Mapping[str, Any] = _NONE, seeds: tuple[int, ...] | None = None) -> Draft:
+    """Returns what can be understood of a file, for checks that go on after the first fault.
+
+    Args:
+        path: The YAML file.
+        patches: Dotted config path -> value (`--set`), applied last.
+        seeds: Seeds in place of the file's (`--seeds`).
+
+    Raises:
+        StudyError: Text that is no YAML mapping.
+    """
+    return _draft(source.read(path), str(path), patches, seeds)
 
 
 def from_document(
@@ -58,25 +96,23 @@ def from_document(
     Raises:
         StudyError: Everything that is wrong with it.
     """
-    return _study(source.from_plain(document, file), file, patches, seeds)
+    return _draft(source.from_plain(document, file), file, patches, seeds).finished()
 
 
-def _study(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, ...] | None) -> Study:
+def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, ...] | None) -> Draft:
     places = places_of(node)
     problems = Problems(file, places)
     guard(node, problems)
     model = validate(node.data(), problems)
     if model is None:
-        problems.finish()
-        raise AssertionError("an invalid document without a problem")
+        return Draft(study=None, problems=problems)
     design = convert.design(model, problems)
     evaluations = convert.evaluations(model, problems)
     rules = convert.rules(model)
     tables = convert.tables(model, problems)
     check(design, evaluations, rules, problems)
-    problems.finish()
     adaptive = isinstance(model.seeds, dict)
-    return Study(
+    study = Study(
         name=model.study,
         workload=model.workload,
         design=design,
@@ -95,6 +131,7 @@ def _study(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
         ignored=_ignored(model, adaptive),
         places=places,
     )
+    return Draft(study=study, problems=problems)
 
 
 def _ignored(model: StudyFile, adaptive: bool) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def applications(
         subjects = _subjects(study, evaluation, cells)
         if not subjects:
             notes.append(f"evaluation {evaluation.name!r} applies to no cell: its when never holds")
-        _suited(evaluation, family, subjects, cells, problems)
+        _distinct(evaluation, subjects, cells, problems)
         measures = Measures(study, evaluation, family, problems)
         found.append(Application(evaluation=evaluation, family=family, subjects=subjects, measures=measures))
     return found, notes
@@ -86,23 +86,40 @@ def _subjects(study: Study, evaluation: Evaluation, cells: Sequence[BoundCell]) 
     ]
 
 
-def _suited(
-    evaluation: Evaluation,
-    family: Family,
-    subjects: Sequence[Subject],
-    cells: Sequence[BoundCell],
-    problems: Problems,
+def _distinct(
+    evaluation: Evaluation, subjects: Sequence[Subject], cells: Sequence[BoundCell], problems: Problems
 ) -> None:
-    told: dict[str, str] = {}
+    """Notes gathers in which two cells bear one label: in a list of cells, two may have equal labels."""
+    if evaluation.gather is None:
+        return
     for subject in subjects:
+        first: dict[str, str] = {}
         for member in subject.members:
-            reason = family.unsuited(cells[member].config)
-            if reason is not None and told.setdefault(reason, subject.name) == subject.name:
+            cell = cells[member].cell
+            label = cell.labels[evaluation.gather]
+            if first.setdefault(label, cell.name) != cell.name:
                 message = (
-                    f"family {evaluation.family!r} cannot be applied to cell {cells[member].cell.name}: "
-                    f"{reason}; restrict {evaluation.name!r} with when"
+                    f"cells {first[label]} and {cell.name} have the same {evaluation.gather}={label} and the "
+                    f"same other labels: which of them is a member of {evaluation.name!r} is not said; "
+                    "give them a factor that tells them apart, or restrict the gather with when"
                 )
-                problems.add(("evaluate", evaluation.name), "unsuited", message, key=True, once=reason)
+                problems.add(("evaluate", evaluation.name, "gather"), "ambiguous", message)
+
+
+def check_suited(applied: Application, cells: Sequence[BoundCell], problems: Problems) -> None:
+    """Notes conditions that the family cannot measure on the networks they are asked of."""
+    evaluation, family = applied.evaluation, applied.family
+    told: dict[str, str] = {}
+    for subject in applied.subjects:
+        for measure in applied.measures.of(subject.labels):
+            for member in subject.members:
+                reason = family.unsuited(cells[member].config, measure.bound)
+                if reason is not None and told.setdefault(reason, subject.name) == subject.name:
+                    message = (
+                        f"family {evaluation.family!r} cannot be applied to cell {cells[member].cell.name}: "
+                        f"{reason}; restrict {evaluation.name!r} with when"
+                    )
+                    problems.add(("evaluate", evaluation.name), "unsuited", message, key=True, once=reason)
 
 
 def resources_of(study: Study, labels: Mapping[str, str]) -> Resources:

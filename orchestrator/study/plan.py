@@ -25,7 +25,14 @@ from orchestrator.study.expand import BoundCell, count_cells, expand_bound
 from orchestrator.study.identity import condition_key_of, training_key_of
 from orchestrator.study.known import know, stale
 from orchestrator.study.notes import ignored_notes, shared_notes, zip_notes
-from orchestrator.study.observations import Application, Subject, applications, resources_of, widest
+from orchestrator.study.observations import (
+    Application,
+    Subject,
+    applications,
+    check_suited,
+    resources_of,
+    widest,
+)
 from orchestrator.study.order import groups_of, run_order
 from orchestrator.study.problems import Problems
 from orchestrator.study.select import select
@@ -75,6 +82,7 @@ def _plan(study: Study, spec: Spec, max_trials: int) -> Plan:
     builder = _Builder(study, spec, cells)
     builder.trainings()
     for each in applied:
+        check_suited(each, cells, problems)
         builder.evaluation(each)
     check_tables(study, spec, builder.observed, problems)
     problems.finish()

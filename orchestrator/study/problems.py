@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TypeAlias
 
 from orchestrator.errors import Problem, StudyError
@@ -18,6 +18,8 @@ def dotted(path: Path) -> str:
     return ".".join(str(step) for step in path)
 
 
+# what says nothing about the part of the study that it stands in
+_ANYWHERE = frozenset({"secret", "reference"})
 KEY = "key of "  # before a path: the place of its key, where that is not the place of the path
 
 
@@ -40,12 +42,28 @@ class Problems:
         self._file = file
         self._places = places
         self._found: dict[tuple[Mark, str, str], Problem] = {}
+        self._paths: set[tuple[str, ...]] = set()
 
     def __len__(self) -> int:
         return len(self._found)
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(self._found.values())
+
+    @property
+    def paths(self) -> Set[tuple[str, ...]]:
+        """Returns the paths of the document at which something is wrong: ("design", "factors"), ..."""
+        return self._paths
+
+    def below(self, *path: str) -> set[str]:
+        """Returns the next steps of the paths under a path at which something is wrong; "" is itself."""
+        depth = len(path)
+        return {(*each, "")[depth] for each in self._paths if each[:depth] == path}
+
+    def take(self, found: Iterable[Problem]) -> None:
+        """Adds problems that were found elsewhere."""
+        for each in found:
+            self.add_at((each.file, each.line, each.column), each.code, each.message)
 
     @property
     def full(self) -> bool:
@@ -62,6 +80,8 @@ class Problems:
             key: Point at the key rather than at its value.
             once: What makes two problems at one place the same; the message unless said.
         """
+        if path and code not in _ANYWHERE:
+            self._paths.add(tuple(map(str, path)))
         mark = self.mark(path, key=key)
         identity = (mark, code, message if once is None else once)
         if identity in self._found or self.full:

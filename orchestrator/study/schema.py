@@ -52,16 +52,36 @@ def _checked(check: Callable[[str], str | None], code: str) -> Callable[[str], s
 _SCALAR = {"type": ["string", "number", "boolean"]}
 _LABELS = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]}
 
-Text = Annotated[str, BeforeValidator(written)]
+
+def _given(value: Any) -> Any:
+    # a key with nothing behind it is YAML's null, and "null" is no text that anybody meant
+    if value is None:
+        raise _fault("wrong-type", "expected text, got nothing; write it, or drop the key")
+    return written(value)
+
+
+def _or_empty(value: Any) -> Any:
+    return "" if value is None else written(value)
+
+
+Text = Annotated[str, BeforeValidator(_given)]
+Remark = Annotated[str, BeforeValidator(_or_empty)]
 Name = Annotated[
     str,
-    BeforeValidator(written),
+    BeforeValidator(_given),
     AfterValidator(_checked(name_fault, "bad-name")),
     WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"}),
 ]
 Label = Annotated[
     str,
     BeforeValidator(written),
+    AfterValidator(_checked(label_fault, "bad-label")),
+    WithJsonSchema(_SCALAR),
+]
+# where no level is meant, null is not the label "null"
+GivenLabel = Annotated[
+    str,
+    BeforeValidator(_given),
     AfterValidator(_checked(label_fault, "bad-label")),
     WithJsonSchema(_SCALAR),
 ]
@@ -213,7 +233,7 @@ class FactorFile(_File):
     path: Text | None = Field(None, description="Dotted path that a level's value is set at")
     levels: Levels
     when: WhereFile = {}
-    otherwise: Label | None = None
+    otherwise: GivenLabel | None = None
 
 
 class OverrideFile(_File):
@@ -245,7 +265,7 @@ class EvaluationFile(_File):
     when: WhereFile = {}
     draws: int = Field(1, ge=1, le=MAX_COUNT)
     gather: Text | None = None
-    as_: dict[str, Label] = Field({}, alias="as")
+    as_: dict[str, GivenLabel] = Field({}, alias="as")
     resources: ResourcesFile | None = None
 
 
@@ -299,7 +319,7 @@ class TableFile(_File):
     average_over: Words = ()
     at: Text = "last"
     published: Any = None
-    caption: Text = ""
+    caption: Remark = ""
 
 
 class StudyFile(_File):
@@ -309,9 +329,9 @@ class StudyFile(_File):
     study: Name
     workload: Text
     design: DesignFile
-    title: Text = ""
-    paper: Text = ""
-    notes: Text = ""
+    title: Remark = ""
+    paper: Remark = ""
+    notes: Remark = ""
     config: dict[str, Any] = {}
     code: Literal["reuse", "warn", "rerun"] = "warn"
     seeds: Seeds = (0,)

@@ -22,6 +22,7 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
     """Notes what is wrong in the study's tables."""
     metrics: dict[str, tuple[str, ...]] = dict(spec.metrics)
     coords: dict[str, tuple[str, ...]] = {}
+    strange = {each.name for each in study.evaluations if each.family not in spec.families}
     if spec.describe:
         metrics["network"] = DESCRIPTION
     for evaluation in study.evaluations:
@@ -32,7 +33,7 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
         at = ("tables", table.name)
         before = len(problems)
         _evaluations(table, metrics, (*at, "from"), problems)
-        if len(problems) > before:
+        if len(problems) > before or strange & set(table.evaluations):
             continue  # what such a table could say is not known
         known: dict[str, Sequence[str]] = {each.name: each.labels for each in dimensions(study)}
         known |= {METRIC: table.metrics, EVALUATION: table.evaluations}

@@ -138,7 +138,7 @@ class Swaps:
     swaps: int = 1
 
 
-def needs_ensemble(config: TrainConfig) -> str | None:
+def needs_ensemble(config: TrainConfig, parameters: object) -> str | None:
     if isinstance(config.network, PathEnsemble):
         return None
     return f"needs network.name path_ensemble, got {config.network.name}"

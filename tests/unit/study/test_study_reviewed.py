@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.app.planning import Request, plan_study
 from orchestrator.errors import StudyError
+from orchestrator.settings import Settings
 from orchestrator.study.load import from_document, load
 from orchestrator.study.plan import plan
 from orchestrator.study.workload import resolve
@@ -67,3 +69,121 @@ def test_an_exclude_names_a_factor(tmp_path: Path) -> None:
     text = "design: {type: factorial, factors: {x: {path: x, levels: [1, 2]}}, exclude: [{}]}\n"
     with pytest.raises(StudyError, match="an exclude names at least one factor"):
         load(write(tmp_path, text))
+
+
+def faults(tmp_path: Path, text: str) -> list[tuple[int, str]]:
+    """Returns (line, code) of everything that `orch validate` tells of a study of the toy workload."""
+    file = tmp_path / "s.yaml"
+    file.write_text(text, encoding="utf-8")
+    settings = Settings(workload_modules=["tests.toy_workload"], store=str(tmp_path / "store"))
+    with pytest.raises(StudyError) as caught:
+        plan_study(Request(file=file, patches={}), settings)
+    return [(each.line, each.code) for each in caught.value.problems]
+
+
+FACTORIAL = "design: {type: factorial, factors: {x: {path: x, levels: [1, 2]}}}\n"
+
+
+def test_faults_of_the_language_hide_none_of_config_evaluations_and_tables(tmp_path: Path) -> None:
+    text = HEAD + (
+        "titel: t\n"  # line 4
+        "config: {stepz: 3, steps: 0}\n"
+        "design: {type: factorial, factors: {x: {path: x, levels: [1, 2]}}}\n"
+        "evaluate:\n"
+        "  probe: {famili: probe}\n"
+        "tables:\n"
+        "  t: {rows: y, metric: test_error}\n"
+    )
+    assert faults(tmp_path, text) == [
+        (4, "unknown-key"),
+        (5, "unknown-path"),
+        (5, "bad-value"),
+        (8, "unknown-key"),
+    ]
+    text = (
+        text.replace("evaluate:\n  probe: {famili: probe}\n", "")
+        + "  u: {rows: z, metric: tset_error, best: mx}\n"
+    )
+    assert faults(tmp_path, text)[3:] == [
+        (8, "unknown-dimension"),
+        (9, "unknown-dimension"),
+        (9, "unknown-metric"),
+        (9, "bad-value"),
+    ]
+
+
+def test_one_slip_is_one_error(tmp_path: Path) -> None:
+    table = "tables: {t: {rows: x, metric: test_error}}\n"
+    slips = {
+        "wrong-type": FACTORIAL.replace("[1, 2]", "3") + table,
+        "duplicate-value": FACTORIAL.replace("[1, 2]", "[1, 1]") + table,
+        "bad-value": FACTORIAL + table.replace("rows: x", "rows: x, best: mx"),
+        "unknown-family": FACTORIAL
+        + "evaluate: {e: {family: nothing, vary: {module: {levels: [1, 2]}}}}\n"
+        + "tables: {t: {from: e, rows: [x, module], metric: test_error}}\n",
+    }
+    for code, text in slips.items():
+        assert [found for _, found in faults(tmp_path, HEAD + text)] == [code], code
+
+
+@pytest.mark.parametrize("key", ["study", "workload"])
+def test_a_required_word_left_empty_is_refused(tmp_path: Path, key: str) -> None:
+    text = "\n".join(f"{key}:" if line.startswith(key) else line for line in HEAD.splitlines()) + "\n"
+    assert [code for _, code in faults(tmp_path, text + FACTORIAL)] == ["wrong-type"]
+
+
+def test_remarks_left_empty_are_empty(tmp_path: Path) -> None:
+    text = (
+        "title:\nnotes: null\npaper: ~\n"
+        + FACTORIAL
+        + "tables: {t: {rows: x, metric: test_error, caption: }}\n"
+    )
+    study = load(write(tmp_path, text))
+    assert (study.title, study.notes, study.paper, study.tables[0].caption) == ("", "", "", "")
+
+
+def test_an_otherwise_left_empty_is_none_and_a_level_written_null_keeps_its_label(tmp_path: Path) -> None:
+    text = (
+        "design: {type: factorial, factors: {x: {path: x, levels: [null, 2]}, "
+        "y: {path: y, when: {x: null}, otherwise: null, levels: [1, 2]}}}\n"
+    )
+    x, y = load(write(tmp_path, text)).design.factors
+    assert [level.label for level in x.levels] == ["null", "2"]
+    assert y.otherwise is None
+    assert y.when == {"x": ("null",)}
+
+
+@pytest.mark.parametrize(
+    "key", ["baseline: {x: 1}", "on: {x: 1}", "cells: {a: {x: 1}}"], ids=lambda key: key.partition(":")[0]
+)
+def test_keys_of_another_design_are_refused(tmp_path: Path, key: str) -> None:
+    text = FACTORIAL.replace("type: factorial,", f"type: factorial, {key},")
+    assert faults(tmp_path, HEAD + text) == [(4, "conflict")]
+
+
+def test_a_gather_takes_no_two_cells_with_one_label(tmp_path: Path) -> None:
+    text = (
+        "design:\n  type: list\n"
+        "  factors: {x: {path: x, levels: [1, 2]}}\n"
+        "  cells: {first: {x: 1}, second: {x: 2}, again: {x: 1}}\n"
+        "evaluate: {vote: {gather: x, as: {x: all}}}\n"
+    )
+    with pytest.raises(StudyError, match="cells variant=first and variant=again have the same x=1") as caught:
+        plan(load(write(tmp_path, text)), resolve("tests.toy_workload:SPEC", modules=["tests.toy_workload"]))
+    assert [each.line for each in caught.value.problems] == [8]
+
+
+def test_a_member_that_an_ensemble_lacks_is_known_while_planning(tmp_path: Path) -> None:
+    text = (
+        "api_version: 1\nstudy: s\nworkload: classification\nconfig: {network: {name: path_ensemble}}\n"
+        "design: {type: factorial, factors: {e: {path: network.members, "
+        "levels: {eight: all, seven: without_deepest}}}}\n"
+        "evaluate: {members: {vary: {member: {levels: [LLL, RRR]}}}}\n"
+    )
+    file = tmp_path / "s.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        plan(load(file), resolve("classification"))
+    (problem,) = caught.value.problems
+    assert problem.code == "unsuited"
+    assert "cell e=seven: member RRR is not one of the ensemble's" in problem.message

@@ -163,14 +163,23 @@ def _hints() -> dict[str, Any]:
 
 def test_families_know_which_networks_they_suit() -> None:
     ensemble = canonical(TrainConfig(network=PathEnsemble()))
+    seven = canonical(TrainConfig(network=PathEnsemble(members="without_deepest")))
+    one = canonical(TrainConfig(network=PathEnsemble(members=("LRR",))))
     single = canonical(TrainConfig(network=Component(path="LRR")))
     for name in ("members", "without"):
-        assert FAMILIES[name].unsuited(ensemble) is None
-        assert "needs network.name path_ensemble, got component" in (FAMILIES[name].unsuited(single) or "")
+        deepest, other = (FAMILIES[name].parameters(member=path) for path in ("RRR", "LRR"))
+        unsuited = FAMILIES[name].unsuited
+        assert unsuited(ensemble, deepest) is None
+        assert "needs network.name path_ensemble, got component" in (unsuited(single, deepest) or "")
+        assert "member RRR is not one of the ensemble's (LLL, RLL" in (unsuited(seven, deepest) or "")
+        assert unsuited(seven, other) is None
         assert not FAMILIES[name].gathers
+    assert FAMILIES["members"].unsuited(one, FAMILIES["members"].parameters(member="LRR")) is None
+    reason = FAMILIES["without"].unsuited(one, FAMILIES["without"].parameters(member="LRR"))
+    assert "nothing would vote" in (reason or "")
     assert FAMILIES["vote"].gathers
-    assert FAMILIES["vote"].unsuited(single) is None
-    assert "path_ensemble" in (FAMILIES["vote"].unsuited(ensemble) or "")
+    assert FAMILIES["vote"].unsuited(single, FAMILIES["vote"].parameters()) is None
+    assert "path_ensemble" in (FAMILIES["vote"].unsuited(ensemble, FAMILIES["vote"].parameters()) or "")
 
 
 def test_parameters_of_families_are_checked() -> None:
