@@ -96,12 +96,25 @@ class Registry(Protocol):
     Each method is one transaction.
     """
 
-    def record(self, submission: Submission, plan: Plan, *, rerun: Collection[TrialKey] = ()) -> Submission:
+    def record(
+        self,
+        submission: Submission,
+        plan: Plan,
+        *,
+        rerun: Collection[TrialKey] = (),
+        wanted: Collection[TrialKey] | None = None,
+    ) -> Submission:
         """Records a plan: all of it or nothing.
 
         New trials are inserted as PENDING; recorded ones keep state and result, take the plan's
-        resources, group and order, and go back to PENDING when FAILED, BLOCKED or CANCELLED
-        or named by `rerun`. The study's assignments become the plan's.
+        resources, group and order, and go back to PENDING when named by `rerun`, or when `wanted`
+        and FAILED, BLOCKED or CANCELLED. The study's assignments become the plan's.
+
+        Args:
+            submission: What was asked for.
+            plan: Its plan.
+            rerun: Trials to compute again whatever their state, but for those that run.
+            wanted: Trials that the submission is to run; None for the plan's.
 
         Returns:
             The submission with its number and id.

@@ -45,7 +45,9 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
             new = bool(to_run) or not previous or _differs(previous[-1], submission)
             if new:
                 back_up(session)
-                submission = session.registry.record(submission, planned.plan, rerun=planned.stale)
+                submission = session.registry.record(
+                    submission, planned.plan, rerun=planned.stale, wanted=planned.wanted
+                )
             else:
                 submission = previous[-1]
             return run(

@@ -27,6 +27,7 @@ def record(
     submission: Submission,
     plan: Plan,
     rerun: Collection[TrialKey],
+    wanted: Collection[TrialKey] | None,
     token: str,
 ) -> Submission:
     """Records a plan; with a token that was used before, returns what was recorded then."""
@@ -41,7 +42,7 @@ def record(
     waiting.flush(connection)
     connection.execute(sa.insert(SubmissionRow), row)
     _trials(connection, plan, waiting)
-    _reopen(connection, plan.trials, _TRIED)
+    _reopen(connection, plan.trials if wanted is None else wanted, _TRIED)
     # A trial that runs at this moment ends first: its driver would only be refused later.
     _reopen(connection, rerun, tuple(state.value for state in State if state is not State.RUNNING))
     _assignments(connection, plan, waiting)

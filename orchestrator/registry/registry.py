@@ -88,11 +88,20 @@ class SqlRegistry:
 
     # --- plans --------------------------------------------------------------------------------------------
 
-    def record(self, submission: Submission, plan: Plan, *, rerun: Collection[TrialKey] = ()) -> Submission:
+    def record(
+        self,
+        submission: Submission,
+        plan: Plan,
+        *,
+        rerun: Collection[TrialKey] = (),
+        wanted: Collection[TrialKey] | None = None,
+    ) -> Submission:
         """Records a plan: all of it or nothing; returns the submission with its number and id."""
         token = uuid.uuid4().hex
         return self._database.write(
-            lambda connection: recording.record(connection, self._moments, submission, plan, rerun, token)
+            lambda connection: recording.record(
+                connection, self._moments, submission, plan, rerun, wanted, token
+            )
         )
 
     def studies(self) -> Sequence[Submission]:

@@ -106,6 +106,17 @@ class TestPlans:
         assert after.state is (state if state.has_result else State.PENDING)
         assert (after.cause, after.message, after.blocked_by) == ("", "", None)
 
+    def test_only_wanted_trials_are_tried_again(self, registry: SqlRegistry) -> None:
+        plan = plan_of("s", training("a"), training("b"))
+        registry.record(submission("s"), plan)
+        lease = registry.acquire("s", owner("d"), 60)
+        for claim in registry.claim(lease, [key("a"), key("b")]):
+            outcome = Outcome(trial=claim.trial.key, epoch=claim.epoch, state=State.FAILED)
+            assert registry.commit(lease, outcomes=[outcome], part=None)
+        registry.record(submission("s"), plan, wanted=[key("b")])
+        assert registry.statuses()[key("a")].state is State.FAILED
+        assert registry.statuses()[key("b")].state is State.PENDING
+
     def test_rerun_forgets_a_result_but_not_the_attempts(self, registry: SqlRegistry) -> None:
         plan = plan_of("s", training("a"), training("b"))
         registry.record(submission("s"), plan)
