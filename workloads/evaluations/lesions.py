@@ -34,7 +34,7 @@ def delete_one(
     allowed = deletable(network.config.network)
     if parameters.module not in allowed:
         raise ValueError(f"module: got {parameters.module}, which is not one of the network's {allowed}")
-    yield _run(network, without(network, [parameters.module]))
+    yield _run(network, {"deleted": [parameters.module]})
 
 
 def delete_random(
@@ -53,7 +53,7 @@ def delete_random(
     if parameters.count > len(allowed):
         raise ValueError(f"count: got {parameters.count}, the network has {len(allowed)} modules to delete")
     order = torch.randperm(len(allowed), generator=generator).tolist()
-    yield _run(network, without(network, [allowed[each] for each in order[: parameters.count]]))
+    yield _run(network, {"deleted": [allowed[each] for each in order[: parameters.count]]})
 
 
 def reorder(
@@ -73,7 +73,7 @@ def reorder(
     order = swapped(_modules(network), groups, parameters.swaps, generator)
     free = [position for group in groups for position in group]
     tau = float(stats.kendalltau(free, [order[position] for position in free]).statistic)
-    yield _run(network, order, kendall_tau=tau)
+    yield _run(network, {"order": order}, kendall_tau=tau)
 
 
 def swapped(
@@ -100,16 +100,10 @@ def swapped(
     return order
 
 
-def without(network: Trained, deleted: Sequence[int]) -> list[int]:
-    """Returns the modules that remain, in order."""
-    gone = set(deleted)
-    return [position for position in range(_modules(network)) if position not in gone]
-
-
 def _modules(network: Trained) -> int:
     return int(network.config.network.modules)  # type: ignore[union-attr] # `unsuited` sees to it
 
 
-def _run(network: Trained, kept: Sequence[int], **others: float) -> Measurement:
-    logits_NK = predictions.outputs(network.network, network.test, kept=kept)
+def _run(network: Trained, lesion: dict[str, list[int]], **others: float) -> Measurement:
+    logits_NK = predictions.outputs(network.network, network.test, **lesion)
     return measurement.of(logits_NK.log_softmax(-1), network.test.y_N, **others)

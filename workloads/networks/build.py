@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import math
-from typing import assert_never
+from collections.abc import Callable
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from workloads.networks.configs import DFN, DFNIL, DFNMR, Component, Network, PathEnsemble, Plain, ResNet
+from workloads.networks import configs as kinds
+from workloads.networks import imagenet_nets, preact, vgg
+from workloads.networks.configs import Network
 from workloads.networks.deep_fusion import dfn, dfn_il, dfn_mr
 from workloads.networks.path_ensemble import PathEnsembleNet, RunningStatistics, SharedConvBN
 from workloads.networks.plain import plain
 from workloads.networks.resnet import resnet
+
+_MAKERS: Final[dict[type, Callable[[Any], nn.Module]]] = {
+    kinds.Plain: plain,
+    kinds.Component: plain,
+    kinds.ResNet: resnet,
+    kinds.DFN: dfn,
+    kinds.DFNIL: dfn_il,
+    kinds.DFNMR: dfn_mr,
+    kinds.PathEnsemble: PathEnsembleNet,
+    kinds.PreActResNet: preact.preact_resnet,
+    kinds.Highway: preact.highway,
+    kinds.WRN: preact.wrn,
+    kinds.VGG: vgg.vgg,
+    kinds.VGG15: vgg.vgg15,
+    kinds.ResNetImageNet: imagenet_nets.resnet_imagenet,
+    kinds.PreActResNetImageNet: preact.preact_resnet_imagenet,
+    kinds.DFNMRImageNet: imagenet_nets.dfn_mr_imagenet,
+    kinds.DFN1ImageNet: imagenet_nets.dfn1_imagenet,
+    kinds.DFN2ImageNet: imagenet_nets.dfn2_imagenet,
+}
 
 
 def build(config: Network) -> nn.Module:
@@ -28,27 +51,14 @@ def build(config: Network) -> nn.Module:
         ValueError: classes or in_channels is None.
     """
     with torch.random.fork_rng(devices=[]):
-        match config:
-            case Plain() | Component():
-                return plain(config)
-            case ResNet():
-                return resnet(config)
-            case DFN():
-                return dfn(config)
-            case DFNIL():
-                return dfn_il(config)
-            case DFNMR():
-                return dfn_mr(config)
-            case PathEnsemble():
-                return PathEnsembleNet(config)
-            case _:
-                assert_never(config)
+        return _MAKERS[type(config)](config)
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Leaves a network with fresh weights that depend on the generator's state and nothing else.
 
-    Convolutions: normal, variance 2 / fan-in. Fully connected layer: uniform in ±1/sqrt(fan-in), bias 0.
+    Convolutions: normal, variance 2 / fan-in. Fully connected layers: uniform in ±1/sqrt(fan-in), bias 0.
+    A highway gate's bias: its initial value.
     Batch normalisation: gamma 1, beta 0, running mean 0, running variance 1. Drawn in single precision on
     the generator's device, in the order of `module.modules()`, so that neither device nor precision of the
     network changes them.
@@ -66,7 +76,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
         elif isinstance(part, nn.Linear):
             _draw_uniform(part.weight, 1.0 / math.sqrt(part.in_features), generator)
             nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.BatchNorm2d | SharedConvBN | RunningStatistics):
+        elif isinstance(part, nn.BatchNorm2d | SharedConvBN | RunningStatistics | preact.Gate):
             part.reset_parameters()
 
 

@@ -42,18 +42,18 @@ def width(value: float) -> None:
         )
 
 
-def depth(kind: str, key: str, value: Any, *, period: int) -> None:
-    """Checks that a depth is 2 plus a positive multiple of `period`, so that no layer is lost silently."""
-    least = 2 + period
+def depth(kind: str, key: str, value: Any, *, period: int, offset: int = 2) -> None:
+    """Checks that a depth is `offset` plus a multiple of `period`, so that no layer is lost silently."""
+    least = offset + period
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{kind}: {key} must be an integer, got {value!r}")
-    if value >= least and (value - 2) % period == 0:
+    if value >= least and (value - offset) % period == 0:
         return
-    below = value - (value - 2) % period
+    below = value - (value - offset) % period
     nearest = [each for each in (below, below + period) if each >= least] or [least]
     raise ValueError(
-        f"{kind}: {key} must be 2 plus a multiple of {period}, at least {least}, to fill three equal groups; "
-        f"got {value}; nearest allowed: {' and '.join(str(each) for each in nearest)}"
+        f"{kind}: {key} must be {offset} plus a multiple of {period}, at least {least}, to fill three equal "
+        f"groups; got {value}; nearest allowed: {' and '.join(str(each) for each in nearest)}"
     )
 
 

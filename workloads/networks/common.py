@@ -16,12 +16,11 @@ class Common(ABC):
     """The fields that every kind has.
 
     Attributes:
-        width: Multiple of the channels 16, 32, 64; 4 in Zhao et al., Table 5 (DFN-MR2 and 3). It must give
-            whole channels.
+        width: Multiple of all channels; 4 in Zhao et al., Table 5 (DFN-MR2 and 3). 16 times it must be whole.
         classes: Number of classes, or None for the data set's.
         in_channels: Channels of the input image, or None for the data set's.
         input_size: Side of the square input image in pixels, or None for the data set's.
-        bn_eps: Added to the variance in batch normalisation; 2e-5 in the released code.
+        bn_eps: Added to the variance in batch normalisation; 2e-5 in the code of Zhao et al.
         bn_momentum: Weight of the newest batch in the running statistics (torch's sense). The released
             code's MXNet momentum 0.9 is 0.1 here.
     """
@@ -38,11 +37,19 @@ class Common(ABC):
     def printed_depth(self) -> int:
         """Convolutions and the fully connected layer on the longest path."""
 
+    def scaled(self, channels: int) -> int:
+        """Returns a multiple of 16 channels times the width, a whole number."""
+        return round(channels * self.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreeGroups(Common):
+    """The fields of a network of three groups of 16, 32 and 64 channels, times the width."""
+
     @property
     def channels(self) -> tuple[int, int, int]:
         """Channels of the three groups; the stem has those of the first."""
-        first = round(16 * self.width)
-        return first, 2 * first, 4 * first
+        return self.scaled(16), self.scaled(32), self.scaled(64)
 
 
 def check_common(config: Common) -> None:
@@ -56,6 +63,17 @@ def check_common(config: Common) -> None:
     for key, least in (("classes", 2), ("in_channels", 1), ("input_size", 1)):
         if getattr(config, key) is not None:
             checks.whole(key, getattr(config, key), least=least)
+
+
+def check_side(config: Common, *, halvings: int, what: str) -> None:
+    """Checks that the input is large enough to be halved so many times by pooling."""
+    side = config.input_size
+    if side is not None and side < 2**halvings:
+        most = side.bit_length() - 1
+        raise ValueError(
+            f"input_size {side} is too small for {halvings} {what}: they need at least {2**halvings}; "
+            f"{side} allows {most}"
+        )
 
 
 def check_depths(

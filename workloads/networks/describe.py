@@ -17,9 +17,13 @@ from workloads.networks.build import build
 from workloads.networks.configs import Network
 from workloads.networks.layers import ConvBN, Head, given
 from workloads.networks.path_ensemble import SharedConvBN
+from workloads.networks.preact import Gate
+from workloads.networks.vgg import Hidden
 
 # A module that stands for one layer of the depth as the papers count it.
-LAYERS = (ConvBN, SharedConvBN, Head)
+LAYERS = (ConvBN, SharedConvBN, Head, Hidden, nn.Conv2d)
+# What is no way for a signal: it only scales one.
+GATES = (Gate,)
 
 
 def describe(config: Network) -> dict[str, int]:
@@ -29,7 +33,8 @@ def describe(config: Network) -> dict[str, int]:
     longest_path: convolutions and the fully connected layer on the longest way from image to logits.
     flops: of one image's forward pass in evaluation, counted as 2 for each multiply-add of convolutions and
         fully connected layers; normalisation, activations and sums are not counted.
-    paths: ways from the image through the network's graph to its logits, an ensemble's over all members.
+    paths: ways from the image through the network's graph to its logits, an ensemble's over all members;
+        `path_lengths` has them by length.
         plain 1; resnet 2 to the units; dfn 2 to the fusions; dfn_il 3 to the units. dfn_mr with u units has
         4 * 3^(u - 1): its last unit has 4 ways, and each other unit triples the ways to each of its two
         lines. The paper multiplies 4 for every unit (section 5: "the same to two fusion units in a ResNet"),
@@ -46,20 +51,39 @@ def describe(config: Network) -> dict[str, int]:
 
 @lru_cache(maxsize=1024)
 def _describe(config: Network) -> dict[str, int]:
+    net = _on_meta(config)
     size = given(config, "input_size")
     with torch.device("meta"):
-        net = build(config).eval()
         image_1CHW = torch.empty(1, given(config, "in_channels"), size, size)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         net(image_1CHW)
-    longest, paths = _longest_and_paths(net)
+    lengths = _path_lengths(net)
     return {
         "parameters": sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad),
-        "longest_path": longest,
+        "longest_path": max(lengths),
         "flops": int(counter.get_total_flops()),
-        "paths": paths,
+        "paths": sum(lengths.values()),
     }
+
+
+def path_lengths(config: Network) -> dict[int, int]:
+    """Returns the layers of a way from the image to the logits -> how many ways have so many, exactly.
+
+    Convolutions and fully connected layers count, a shortcut's projection too.
+
+    Args:
+        config: A configuration with classes and in_channels filled.
+
+    Raises:
+        ValueError: One of them is None.
+    """
+    return _path_lengths(_on_meta(config))
+
+
+def _on_meta(config: Network) -> nn.Module:
+    with torch.device("meta"):
+        return build(config).eval()
 
 
 @final
@@ -67,29 +91,29 @@ class _LayerTracer(fx.Tracer):
     """Records a network's graph with whole layers as its nodes."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (*LAYERS, nn.Identity))
+        return isinstance(m, (*LAYERS, *GATES, nn.Identity, nn.BatchNorm2d, nn.MaxPool2d, nn.ReLU))
 
 
-def _longest_and_paths(net: nn.Module) -> tuple[int, int]:
-    """Returns the longest way and the number of ways through the network's graph."""
+def _path_lengths(net: nn.Module) -> dict[int, int]:
     modules = dict(net.named_modules())
-    longest: dict[fx.Node, int] = {}
-    paths: dict[fx.Node, int] = {}
-    # The optional argument of an ensemble's forward pass is fixed to its default, so that all members count.
+    # node -> length -> ways that reach it
+    ways: dict[fx.Node, dict[int, int]] = {}
+    # Optional arguments of a forward pass are fixed to their defaults, so that all of the network counts.
     graph = _LayerTracer().trace(net, concrete_args=_defaults(net))
     for node in graph.nodes:
         if node.op == "placeholder":
-            longest[node], paths[node] = 0, 1
+            ways[node] = {0: 1}
             continue
-        sources = _sources(node)
-        if not sources:
-            longest[node], paths[node] = 0, 0
-            continue
-        layer = node.op == "call_module" and isinstance(modules[str(node.target)], LAYERS)
-        longest[node] = max(longest[source] for source in sources) + int(layer)
-        paths[node] = sum(paths[source] for source in sources)
+        part = modules[str(node.target)] if node.op == "call_module" else None
+        reached: dict[int, int] = {}
+        if not isinstance(part, GATES):
+            layer = int(isinstance(part, LAYERS))
+            for source in _sources(node):
+                for length, count in ways[source].items():
+                    reached[length + layer] = reached.get(length + layer, 0) + count
+        ways[node] = reached
     output = next(iter(reversed(graph.nodes)))
-    return longest[output], paths[output]
+    return dict(sorted(ways[output].items()))
 
 
 def _sources(node: fx.Node) -> list[fx.Node]:

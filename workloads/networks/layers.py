@@ -15,7 +15,7 @@ from typing import cast, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workloads.networks.common import Common
+from workloads.networks.common import Common, ThreeGroups
 
 
 @final
@@ -104,7 +104,7 @@ class Head(nn.Module):
 class Classifier(nn.Module):
     """Stem, groups one after another, head: the shape of every network with a single line."""
 
-    def __init__(self, config: Common, groups: Sequence[nn.Module]) -> None:
+    def __init__(self, config: ThreeGroups, groups: Sequence[nn.Module]) -> None:
         super().__init__()
         self.stem = stem(config)
         self.groups = nn.Sequential(*groups)
@@ -144,17 +144,17 @@ def norm_of(config: Common) -> Norm:
     return Norm(eps=config.bn_eps, momentum=config.bn_momentum)
 
 
-def stem(config: Common) -> ConvBN:
+def stem(config: ThreeGroups) -> ConvBN:
     """Returns the first layer, which keeps the image's side."""
     return ConvBN(given(config, "in_channels"), config.channels[0], stride=1, norm=norm_of(config))
 
 
-def head(config: Common) -> Head:
+def head(config: ThreeGroups) -> Head:
     """Returns the last layer."""
     return Head(config.channels[2], given(config, "classes"))
 
 
-def group_channels(config: Common) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+def group_channels(config: ThreeGroups) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Returns (input channels, output channels) of each group."""
     first, second, third = config.channels
     return (first, first), (first, second), (second, third)

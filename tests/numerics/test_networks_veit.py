@@ -1,0 +1,337 @@
+"""The networks of Veit et al. and for ImageNet: exact counts, shapes, independent implementations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+
+from workloads import streams
+from workloads.networks.build import build, initialise
+from workloads.networks.configs import (
+    VGG,
+    VGG15,
+    WRN,
+    DFN1ImageNet,
+    DFN2ImageNet,
+    DFNMRImageNet,
+    Highway,
+    Network,
+    PreActResNet,
+    PreActResNetImageNet,
+    ResNet,
+    ResNetImageNet,
+)
+from workloads.networks.describe import describe, path_lengths
+from workloads.networks.drawn import Drawn
+from workloads.networks.preact import PreActNet
+
+
+def on(config: Network, *, classes: int = 10, channels: int = 3, size: int = 32) -> Any:
+    return replace(config, classes=classes, in_channels=channels, input_size=size)
+
+
+def named(value: Any) -> str:
+    return str(getattr(value, "name", value))
+
+
+COUNTS: list[tuple[Network, int]] = [
+    (PreActResNet(shortcut="A"), 1_727_962),
+    (PreActResNet(shortcut="B"), 1_730_522),
+    (WRN(depth=28, width=10), 36_479_194),
+    (VGG(), 20_035_018),
+]
+IMAGENET_COUNTS: list[tuple[Network, int]] = [
+    (ResNetImageNet(depth=18), 11_689_512),  # torchvision's
+    (ResNetImageNet(depth=34), 21_797_672),
+    (ResNetImageNet(depth=50), 25_557_032),
+    (ResNetImageNet(depth=101), 44_549_160),
+    (DFNMRImageNet(blocks=(2, 2, 8, 2)), 43_338_024),
+    (PreActResNetImageNet(depth=200), 64_666_280),
+]
+
+
+@pytest.mark.parametrize(("config", "count"), COUNTS, ids=named)
+def test_counts_of_cifar_networks(config: Network, count: int) -> None:
+    assert describe(on(config))["parameters"] == count
+
+
+@pytest.mark.parametrize(
+    ("config", "count"), IMAGENET_COUNTS, ids=lambda each: getattr(each, "name", str(each))
+)
+def test_counts_of_imagenet_networks(config: Network, count: int) -> None:
+    assert describe(on(config, classes=1000, size=224))["parameters"] == count
+
+
+@pytest.mark.parametrize("depth", [8, 20, 32])
+@pytest.mark.parametrize("width", [0.5, 1, 2])
+@pytest.mark.parametrize("classes", [10, 100])
+def test_counts_follow_one_rule(depth: int, width: float, classes: int) -> None:
+    """Added up by hand from the shapes, not from any module."""
+    a, b, c = (int(each * width) for each in (16, 32, 64))
+    n = (depth - 2) // 6
+
+    def stage(inputs: int, outputs: int) -> int:
+        first = 2 * inputs + 9 * inputs * outputs + 2 * outputs + 9 * outputs**2
+        return first + (n - 1) * (4 * outputs + 18 * outputs**2)
+
+    plain = 27 * a + stage(a, a) + stage(a, b) + stage(b, c) + 2 * c + c * classes + classes
+    projections = a * b + b * c
+    for shortcut, more in (("A", 0), ("B", projections)):
+        config = on(PreActResNet(depth=depth, width=width, shortcut=shortcut), classes=classes)  # type: ignore[arg-type]
+        assert describe(config)["parameters"] == plain + more
+    gates = sum(9 * i * o + o + (n - 1) * (9 * o**2 + o) for i, o in ((a, a), (a, b), (b, c)))
+    config = on(Highway(depth=depth, width=width), classes=classes)
+    assert describe(config)["parameters"] == plain + projections + gates
+
+
+def test_vgg15_counts_follow_from_its_layers() -> None:
+    conv, image, norm = 9 * 128 * 128, 9 * 3 * 128, 2 * 128
+    head = 128 * 10 + 10
+    first = image + 12 * conv + 13 * norm + (128 * 128 + 128 + norm) + head
+    second = image + 13 * conv + 14 * norm + head
+    assert describe(on(VGG15(reading=1)))["parameters"] == first
+    assert describe(on(VGG15(reading=2)))["parameters"] == second
+    for reading in (1, 2):
+        assert describe(on(VGG15(reading=reading)))["longest_path"] == 15
+
+
+SMALL: list[Network] = [
+    PreActResNet(depth=8, width=0.5, shortcut="A"),
+    PreActResNet(depth=8, width=0.5, survival=0.5),
+    PreActResNet(depth=14, width=0.5, modules_per_batch=2),
+    Highway(depth=8, width=0.5),
+    WRN(depth=10, width=0.5),
+    VGG(layers=(1, 2), channels=(8, 16), pools=2),
+    VGG15(width=0.125, pools=3),
+    VGG15(width=0.125, pools=3, reading=2),
+]
+LARGE: list[Network] = [
+    ResNetImageNet(depth=18, width=0.0625),
+    ResNetImageNet(depth=50, width=0.0625),
+    PreActResNetImageNet(depth=50, width=0.0625),
+    DFNMRImageNet(blocks=(1, 1, 2, 1), width=0.0625),
+    DFN1ImageNet(width=0.0625),
+    DFN2ImageNet(width=0.0625),
+]
+
+
+@pytest.mark.parametrize("config", SMALL + LARGE, ids=lambda each: each.name)
+def test_forward_and_backward(config: Network) -> None:
+    size = 16 if config in SMALL else 64
+    net = build(on(config, classes=7, channels=1, size=size))
+    initialise(net, streams.generator("initialisation", 0))
+    logits = net(torch.randn(4, 1, size, size))
+    assert logits.shape == (4, 7)
+    logits.logsumexp(1).sum().backward()
+    assert all(each.grad is not None and bool(each.grad.isfinite().all()) for each in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        *((config, 32) for config, _ in COUNTS),
+        (VGG15(), 32),
+        *((config, 224) for config, _ in IMAGENET_COUNTS),
+    ],
+    ids=lambda each: getattr(each, "name", str(each)),
+)
+def test_full_size_on_the_meta_device(config: Network, size: int) -> None:
+    with torch.device("meta"):
+        assert build(on(config, size=size))(torch.empty(2, 3, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_resnet_imagenet_is_torchvisions_network(depth: int) -> None:
+    """The same numbers in the same order: torchvision's modules come branch first, ours shortcut first."""
+    theirs = {18: torchvision.models.resnet18, 50: torchvision.models.resnet50}[depth](num_classes=5).eval()
+    random = torch.Generator().manual_seed(0)
+    for name, value in theirs.state_dict().items():
+        if "running_var" in name:
+            value.uniform_(0.5, 2, generator=random)
+        elif value.dtype.is_floating_point:
+            value.normal_(0, 0.05, generator=random)
+    ours = build(on(ResNetImageNet(depth=depth), classes=5, size=64)).eval()
+    source: list[Any] = [theirs.conv1, theirs.bn1]
+    for layer in (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4):
+        for unit in layer:
+            source += list(unit.downsample or [])
+            for number in (1, 2, 3):
+                if hasattr(unit, f"conv{number}"):
+                    source += [getattr(unit, f"conv{number}"), getattr(unit, f"bn{number}")]
+    source.append(theirs.fc)
+    target = [
+        each
+        for each in ours.modules()
+        if isinstance(each, torch.nn.Conv2d | torch.nn.BatchNorm2d | torch.nn.Linear)
+    ]
+    for mine, its in zip(target, source, strict=True):
+        mine.load_state_dict(its.state_dict())
+    x = torch.randn(2, 3, 64, 64, generator=random)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+
+
+# --- sampling of modules ----------------------------------------------------------------------------
+
+
+def net_of(config: PreActResNet) -> PreActNet:
+    net = build(on(config, channels=1, size=8))
+    assert isinstance(net, PreActNet)
+    assert isinstance(net, Drawn)
+    return net
+
+
+def test_exactly_23_of_54_modules_a_batch() -> None:
+    net = net_of(PreActResNet(modules_per_batch=23, width=0.0625))
+    generator = torch.Generator().manual_seed(0)
+    trained = torch.zeros(54)
+    for _ in range(2_000):
+        net.draw(generator)
+        assert len(net.dropped) == 31
+        trained += torch.tensor([i not in net.dropped for i in range(54)])
+    expected = 2_000 * 23 / 54
+    deviation = math.sqrt(2_000 * 23 / 54 * 31 / 54)
+    assert (trained - expected).abs().max() < 4.5 * deviation
+
+
+def test_survival_falls_linearly_to_its_last_value() -> None:
+    net = net_of(PreActResNet(depth=32, width=0.0625, survival=0.5))
+    generator = torch.Generator().manual_seed(0)
+    kept = torch.zeros(15)
+    for _ in range(10_000):
+        net.draw(generator)
+        kept += torch.tensor([i not in net.dropped for i in range(15)])
+    for i in range(15):
+        probability = 1 - (i + 1) / 15 * 0.5
+        assert abs(kept[i] / 10_000 - probability) < 4.5 * math.sqrt(probability * (1 - probability) / 10_000)
+
+
+def test_a_draw_decides_the_training_pass_alone() -> None:
+    net = net_of(PreActResNet(depth=14, width=0.25, survival=0.2)).double()
+    initialise(net, streams.generator("initialisation", 0))
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(4, 1, 8, 8, dtype=torch.float64)
+    while not net.dropped:
+        net.draw(generator)
+    dropped = net.dropped
+    trained = net.train()(x)
+    unsampled = net_of(PreActResNet(depth=14, width=0.25)).double()
+    initialise(unsampled, streams.generator("initialisation", 0))
+    torch.testing.assert_close(trained, unsampled.train()(x, deleted=dropped), rtol=0, atol=1e-12)
+    tested = net.eval()(x)
+    net.draw(generator)
+    torch.testing.assert_close(net(x), tested, rtol=0, atol=0)
+
+
+def test_tests_scale_branches_by_their_survival() -> None:
+    net = net_of(PreActResNet(depth=8, width=0.25, survival=0.5)).double().eval()
+    plain = net_of(PreActResNet(depth=8, width=0.25)).double().eval()
+    initialise(net, streams.generator("initialisation", 0))
+    plain.load_state_dict(net.state_dict())
+    x = torch.randn(2, 1, 8, 8, dtype=torch.float64)
+    for i, module in enumerate(plain.residual_modules):
+        with torch.no_grad():
+            last = module.get_submodule("convs.1")
+            assert isinstance(last, torch.nn.Conv2d)
+            last.weight.mul_(1 - (i + 1) / 3 * 0.5)
+    torch.testing.assert_close(net(x), plain(x), rtol=0, atol=1e-12)
+
+
+def test_a_share_of_modules_is_rescaled_only_when_asked() -> None:
+    config = PreActResNet(depth=14, width=0.25, modules_per_batch=3)
+    x = torch.randn(2, 1, 8, 8)
+    outputs = []
+    for each in (replace(config, modules_per_batch=None), config, replace(config, rescale=True)):
+        net = net_of(each).eval()
+        initialise(net, streams.generator("initialisation", 0))
+        outputs.append(net(x))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[1], outputs[2])
+
+
+def test_a_highway_with_gates_at_a_half_is_a_residual_network_at_half_scale() -> None:
+    """Veit et al., section 3: with t = 0.5 a highway network is a residual one."""
+    highway = build(on(Highway(depth=8, width=0.5, gate_bias=0.0), channels=1, size=8)).double()
+    residual = net_of(PreActResNet(depth=8, width=0.5)).double()
+    initialise(highway, streams.generator("initialisation", 0))
+    with torch.no_grad():
+        for name, value in highway.named_parameters():
+            if "gate" in name:
+                value.zero_()
+    found = residual.load_state_dict(highway.state_dict(), strict=False)
+    assert not found.missing_keys
+    assert all("gate" in key for key in found.unexpected_keys)
+    x = torch.randn(8, 1, 8, 8, dtype=torch.float64)
+    # normalisation takes the scale out again, but for its small constant
+    torch.testing.assert_close(highway.train()(x), residual.train()(x), rtol=0, atol=1e-2)
+
+
+# --- descriptions -----------------------------------------------------------------------------------
+
+
+def test_path_lengths_are_binomial_in_modules() -> None:
+    found = path_lengths(on(PreActResNet(depth=110)))
+    assert sum(found.values()) == 2**54
+    # two convolutions a module taken, one a projection where a branch is not, the stem, the last layer
+    expected: dict[int, int] = {}
+    for plain in range(53):
+        for projected in range(3):
+            length = 2 + 2 * plain + 2 * projected + (2 - projected)
+            expected[length] = expected.get(length, 0) + math.comb(52, plain) * math.comb(2, projected)
+    assert found == dict(sorted(expected.items()))
+
+
+def test_described_paths_of_resnet_50_and_its_fused_relatives() -> None:
+    """The text of Zhao et al. on Figure 10: DFN1 is as large an ensemble as ResNet-50, DFN2 a smaller one."""
+    found = {
+        config.name: (path_lengths(on(config, size=224)), describe(on(config, size=224)))
+        for config in (ResNetImageNet(depth=50), DFN1ImageNet(), DFN2ImageNet())
+    }
+    (resnet, at), (dfn1, a1), (dfn2, a2) = found.values()
+    assert at["longest_path"] == a1["longest_path"] == a2["longest_path"] == 50
+    assert at["paths"] == a1["paths"] == 2**16
+    assert a2["paths"] == 2**9
+    assert (min(resnet), min(dfn1)) == (6, 18)
+    assert set(dfn2) <= set(resnet)
+    mean = {
+        name: sum(k * n for k, n in lengths.items()) / sum(lengths.values())
+        for name, (lengths, _) in found.items()
+    }
+    assert mean["resnet_imagenet"] == 28
+    assert mean["dfn1_imagenet"] == 34
+
+
+def test_a_thousand_layers_are_described() -> None:
+    found = describe(on(PreActResNet(depth=1202)))
+    assert found["longest_path"] == 1202
+    assert found["paths"] == 2**600
+    assert describe(on(ResNet(depth=1202)))["parameters"] == 19_421_274 + 2 * 64 + 512 + 2048 + 64
+
+
+# --- what is refused --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: PreActResNet(depth=21), "nearest allowed: 20 and 26"),
+        (lambda: WRN(depth=27), "4 plus a multiple of 6, .* nearest allowed: 22 and 28"),
+        (lambda: PreActResNet(survival=0.0), "survival"),
+        (lambda: PreActResNet(depth=14, modules_per_batch=7), "at most the network's 6 modules"),
+        (lambda: PreActResNet(survival=0.5, modules_per_batch=23), "two ways"),
+        (lambda: PreActResNet(shortcut="C"), "'A' or 'B'"),  # type: ignore[arg-type]
+        (lambda: VGG15(input_size=8), "input_size 8 is too small for 5 max poolings .* 8 allows 3"),
+        (lambda: VGG(layers=(2, 2), channels=(8,)), "equally many groups"),
+        (lambda: VGG(width=0.3), "width"),
+        (lambda: ResNetImageNet(depth=51), "18, 34, 50, 101 or 152"),
+        (lambda: DFNMRImageNet(blocks=(2, 2)), "4 groups"),
+    ],
+)
+def test_refused(make: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
