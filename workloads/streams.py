@@ -13,7 +13,7 @@ from typing import Final, final
 
 import torch
 
-NAMES: Final = ("initialisation", "order", "augmentation", "regularisation")
+NAMES: Final = ("initialisation", "order", "augmentation", "regularisation", "modules")
 
 
 def stream_seed(name: str, seed: int) -> int:
@@ -38,12 +38,14 @@ class Streams:
         augmentation: Crops and flips.
         regularisation: Whatever a network draws in its forward pass: it stands in for torch's global
             generator while the training runs.
+        modules: Which parts of a network a mini-batch trains (stochastic depth).
     """
 
     initialisation: torch.Generator
     order: torch.Generator
     augmentation: torch.Generator
     regularisation: torch.Generator
+    modules: torch.Generator
 
     @classmethod
     def of(cls, seed: int) -> Streams:

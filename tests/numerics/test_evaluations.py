@@ -18,7 +18,7 @@ from workloads.evaluations import trained
 from workloads.networks.build import build
 from workloads.networks.configs import Component, PathEnsemble
 from workloads.networks.path_ensemble import PathEnsembleNet, unrolled
-from workloads.recipe import OneCycle
+from workloads.schedules import OneCycle
 
 MEMBERS = ("LLL", "LLR", "RLR", "RRR")
 RECIPE: dict[str, Any] = {"epochs": 1, "batch_size": 128, "schedule": OneCycle()}

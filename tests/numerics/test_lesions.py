@@ -21,7 +21,7 @@ from workloads.evaluations import lesions, paths
 from workloads.families import FAMILIES
 from workloads.networks.build import build, initialise
 from workloads.networks.configs import VGG15, PreActResNet
-from workloads.recipe import OneCycle
+from workloads.schedules import OneCycle
 
 DEPTH = 14  # six modules, two a stage; modules 2 and 4 change channels
 RECIPE: dict[str, Any] = {"epochs": 1, "batch_size": 128, "schedule": OneCycle()}

@@ -18,9 +18,10 @@ import torch
 from workloads import checkpoint
 from workloads.api import Placement, Report, to_plain
 from workloads.configs import TrainConfig
-from workloads.networks.configs import PathEnsemble, Plain, ResNet
+from workloads.networks.configs import PathEnsemble, Plain, PreActResNet, ResNet
 from workloads.placement import placed
-from workloads.recipe import SGD, OneCycle
+from workloads.recipe import SGD
+from workloads.schedules import OneCycle
 from workloads.streams import Streams
 from workloads.training import train
 
@@ -32,6 +33,7 @@ ENSEMBLE = TrainConfig(
     schedule=OneCycle(),
 )
 RESIDUAL = TrainConfig(network=ResNet(depth=8, width=0.125), epochs=2, batch_size=512)
+STOCHASTIC = TrainConfig(network=PreActResNet(depth=14, width=0.125, survival=0.5), epochs=2, batch_size=512)
 
 
 def reports(
@@ -81,7 +83,9 @@ def finish(several: Iterator[Report], folder: Path) -> tuple[list[Any], str]:
     return history(seen), digest(folder)
 
 
-@pytest.mark.parametrize("config", [ENSEMBLE, RESIDUAL], ids=["ensemble", "residual"])
+@pytest.mark.parametrize(
+    "config", [ENSEMBLE, RESIDUAL, STOCHASTIC], ids=["ensemble", "residual", "stochastic depth"]
+)
 def test_every_mini_batch_boundary(config: TrainConfig, tmp_path: Path) -> None:
     expected, final = finish(reports(config), tmp_path / "undisturbed")
     assert [step for _, _, step, _, _ in expected] == [1, 2, 2]

@@ -105,10 +105,14 @@ def _path_lengths(net: nn.Module) -> dict[int, int]:
             ways[node] = {0: 1}
             continue
         part = modules[str(node.target)] if node.op == "call_module" else None
+        sources = _sources(node)
+        layer = int(isinstance(part, LAYERS))
+        if len(sources) == 1 and not layer and not isinstance(part, GATES):
+            ways[node] = ways[sources[0]]  # a deep network has thousands of lengths at thousands of nodes
+            continue
         reached: dict[int, int] = {}
         if not isinstance(part, GATES):
-            layer = int(isinstance(part, LAYERS))
-            for source in _sources(node):
+            for source in sources:
                 for length, count in ways[source].items():
                     reached[length + layer] = reached.get(length + layer, 0) + count
         ways[node] = reached
