@@ -224,6 +224,7 @@ SPEC = Spec(
         "noise": Family(parameters=NoParameters, metrics=("test_error",), random=True),
         "vote": Family(parameters=NoParameters, metrics=("test_error",), gathers=True),
     },
+    recipes={"long": Config(x=2.0, steps=5), "short": Config(x=7.0, steps=1, fault="diverge")},
     runtime="tests.toy_workload:WORKLOAD",
     describe="tests.toy_workload:describe",
 )

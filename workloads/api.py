@@ -171,6 +171,8 @@ class Spec:
             `name: Literal[...]` (see `kinds`).
         metrics: Evaluation ("train", "test") -> names of the metrics reported there.
         families: Family name -> family.
+        recipes: Name -> a config whose values stand for what a study does not say, when its config
+            has `recipe: NAME`. A config class of a workload with recipes has no field `recipe`.
         canonical: Maps configs that mean the same computation to one, and fills what depends on
             other fields (class count from the data set, say).
         data_digest: Digest of the data a config reads; constant for known sets.
@@ -184,6 +186,7 @@ class Spec:
     config: type
     metrics: Mapping[str, tuple[str, ...]]
     families: Mapping[str, Family] = field(default_factory=dict)
+    recipes: Mapping[str, Any] = field(default_factory=dict)
     canonical: Callable[[Any], Any] = lambda config: config
     data_digest: Callable[[Any], str] = lambda config: ""
     runtime: str

@@ -13,10 +13,12 @@ from typing import Any, Final, TypeAlias, Union, get_args, get_origin
 
 from orchestrator.errors import Problem, StudyError
 from orchestrator.study.leaves import Mismatch, leaf
-from orchestrator.study.text import listed, quoted, shown, suggestion
+from orchestrator.study.text import listed, quoted, shown, suggestion, unknown
 from workloads.api import Spec, hints, kinds
 
 Steps: TypeAlias = tuple[str, ...]
+
+RECIPE: Final = "recipe"  # the key of a config that names one of the workload's recipes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,29 @@ def bind(spec: Spec, config: Mapping[str, Any], *, file: str = "config") -> Any:
         StudyError: Everything that the workload does not take.
     """
     issues: list[Issue] = []
-    bound = bind_group(spec.config, config, issues)
+    tree = {name: value for name, value in config.items() if name != RECIPE or not spec.recipes}
+    base = recipe_of(spec, config.get(RECIPE), issues) if len(tree) < len(config) else MISSING
+    bound = bind_group(spec.config, tree, issues, base=base)
     if issues:
         raise StudyError([Problem(file=file, code=each.code, message=each.message) for each in issues])
     return bound
+
+
+def recipe_of(spec: Spec, name: Any, issues: list[Issue]) -> Any:
+    """Returns the config that stands for what a study does not say, or MISSING for the workload's defaults.
+
+    Args:
+        spec: The workload.
+        name: What the study's config says at `recipe`; None for no recipe.
+        issues: Faults are appended.
+    """
+    if name is None:
+        return MISSING
+    if isinstance(name, str) and name in spec.recipes:
+        return spec.recipes[name]
+    message = unknown("recipe", name, spec.recipes) if isinstance(name, str) else f"recipe: got {shown(name)}"
+    issues.append(Issue(path=(RECIPE,), code="unknown-recipe", message=message))
+    return MISSING
 
 
 _FIELDS: Final[dict[type, dict[str, Field[Any]]]] = {}
@@ -192,9 +213,9 @@ def _kind(
     return MISSING if foreign else bound
 
 
-def unknown_field(cls: type, name: str, path: Steps) -> Issue:
-    """Returns the issue of a key that a config dataclass does not have."""
-    known = list(fields_of(cls))
+def unknown_field(cls: type, name: str, path: Steps, more: Steps = ()) -> Issue:
+    """Returns the issue of a key that a config dataclass does not have; `more` are keys beside its fields."""
+    known = [*fields_of(cls), *more]
     dots = ".".join(path)
     where = f" in {dots}" if dots else ""
     hint = suggestion(name, known)

@@ -12,12 +12,14 @@ from orchestrator.study import combine
 from orchestrator.study.canonical import Writer
 from orchestrator.study.combine import Picks
 from orchestrator.study.config import (
+    RECIPE,
     Issue,
     bind_field,
     construct,
     default_of,
     fields_of,
     guarded,
+    recipe_of,
     unknown_field,
 )
 from orchestrator.study.patches import Patch, Patches, apply, blame
@@ -137,35 +139,58 @@ class _Binder:
         self._tree = study.config
         self._fields = fields_of(spec.config)
         self._hints = hints(spec.config)
-        self._seen: dict[tuple[int | str, ...], tuple[Any, list[Issue]]] = {}
+        self._seen: dict[tuple[int | str | None, ...], tuple[Any, list[Issue]]] = {}
         self._writer = Writer(spec.config)
-        self._base: dict[str, Any] = {}
-        self._base_issues: dict[str, list[Issue]] = {}
-        for head in study.config:
-            self._base[head], self._base_issues[head] = self._field(head, [])
+        self._bases: dict[Any, tuple[dict[str, Any], dict[str, list[Issue]]]] = {}
         self._required = [
             name
             for name, each in self._fields.items()
-            if default_of(each) is MISSING and name not in self._base
+            if default_of(each) is MISSING and name not in study.config
         ]
+
+    def _base(self, recipe: Any) -> tuple[dict[str, Any], dict[str, list[Issue]]]:
+        """Returns the fields that a recipe and the study's config give every cell, and their faults."""
+        if recipe not in self._bases:
+            values: dict[str, Any] = {}
+            issues: dict[str, list[Issue]] = {}
+            found: list[Issue] = []
+            said = recipe_of(self._spec, recipe, found)
+            if found:
+                issues[RECIPE] = found
+            if said is not MISSING:
+                values = {name: getattr(said, name) for name in self._fields}
+            for head in self._tree:
+                if head == RECIPE and self._spec.recipes:
+                    continue
+                values[head], issues[head] = self._field(head, [], recipe)
+            self._bases[recipe] = values, issues
+        return self._bases[recipe]
 
     def bind(
         self, applied: Sequence[Patch], issues: list[Issue]
     ) -> tuple[Mapping[str, Any], str, Any, str] | None:
         """Returns (plain config, identity text, canonical config, data digest), or None with issues."""
+        recipe = None
         by_head: dict[str, list[Patch]] = {}
+        if self._spec.recipes:
+            recipe = self._tree.get(RECIPE)
         for patch in applied:
-            by_head.setdefault(patch.path[0], []).append(patch)
-        values = dict(self._base)
+            if self._spec.recipes and patch.path == (RECIPE,):
+                recipe = patch.value
+            else:
+                by_head.setdefault(patch.path[0], []).append(patch)
+        recipe = recipe if isinstance(recipe, str | None) else str(recipe)
+        base, base_issues = self._base(recipe)
+        values = dict(base)
         for head, patches in by_head.items():
-            key: tuple[int | str, ...] = (head, *[patch.uid for patch in patches])
+            key: tuple[int | str | None, ...] = (recipe, head, *[patch.uid for patch in patches])
             found = self._seen.get(key)
             if found is None:
-                found = self._seen[key] = self._field(head, patches)
+                found = self._seen[key] = self._field(head, patches, recipe)
             values[head], faults = found
             if faults:
                 issues += faults
-        for head, faults in self._base_issues.items():
+        for head, faults in base_issues.items():
             if faults and head not in by_head:
                 issues += faults
         for name in self._required:
@@ -194,10 +219,11 @@ class _Binder:
             return None
         return plain, identity, config, digest
 
-    def _field(self, head: str, patches: Sequence[Patch]) -> tuple[Any, list[Issue]]:
+    def _field(self, head: str, patches: Sequence[Patch], recipe: Any) -> tuple[Any, list[Issue]]:
         issues: list[Issue] = []
         if head not in self._fields:
-            return MISSING, [unknown_field(self._spec.config, head, ())]
+            more = (RECIPE,) if self._spec.recipes else ()
+            return MISSING, [unknown_field(self._spec.config, head, (), more)]
         tree = {head: self._tree[head]} if head in self._tree else {}
         for patch in apply(tree, patches):
             dots = ".".join(patch.path)
@@ -205,5 +231,7 @@ class _Binder:
             issues.append(Issue(path=patch.path, code="unknown-path", message=message))
         if issues:
             return MISSING, issues
-        bound = bind_field(self._hints[head], tree[head], default_of(self._fields[head]), issues, (head,))
+        said = recipe_of(self._spec, recipe, [])
+        current = default_of(self._fields[head]) if said is MISSING else getattr(said, head)
+        bound = bind_field(self._hints[head], tree[head], current, issues, (head,))
         return bound, issues

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from orchestrator.app.planning import Request, plan_study
 from orchestrator.errors import StudyError
 from orchestrator.settings import Settings
+from orchestrator.study.config import bind
 from orchestrator.study.load import from_document, load
 from orchestrator.study.plan import plan
 from orchestrator.study.workload import resolve
+from workloads.api import Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fall:
+    """A kind of schedule."""
+
+    name: Literal["fall"] = "fall"
+    by: float = 0.1
+    at: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rise:
+    """Another."""
+
+    name: Literal["rise"] = "rise"
+    by: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested:
+    """A config with a group that has kinds."""
+
+    schedule: Fall | Rise = field(default_factory=Fall)
+    epochs: int = 1
+
 
 HEAD = "api_version: 1\nstudy: s\nworkload: tests.toy_workload:SPEC\n"
 
@@ -187,3 +217,53 @@ def test_a_member_that_an_ensemble_lacks_is_known_while_planning(tmp_path: Path)
     (problem,) = caught.value.problems
     assert problem.code == "unsuited"
     assert "cell e=seven: member RRR is not one of the ensemble's" in problem.message
+
+
+# --- recipes ------------------------------------------------------------------------------------------
+
+
+def values(tmp_path: Path, text: str, **patches: object) -> list[tuple[float, int, str]]:
+    """Returns (x, steps, fault) of every cell of a study of the toy workload, and checks their keys."""
+    study = load(write(tmp_path, text), patches=patches)
+    spec = resolve("tests.toy_workload:SPEC", modules=["tests.toy_workload"])
+    made = plan(study, spec)
+    return [(each.config["x"], each.config["steps"], each.config["fault"]) for each in made.cells]
+
+
+def test_a_recipe_stands_for_what_a_study_does_not_say(tmp_path: Path) -> None:
+    """The toy's recipes: long is x 2, steps 5; short is x 7, steps 1, fault diverge."""
+    by_recipe = "design: {type: factorial, factors: {r: {path: recipe, levels: [long, short]}}}\n"
+    assert values(tmp_path, by_recipe) == [(2.0, 5, ""), (7.0, 1, "diverge")]
+    assert values(tmp_path, "config: {steps: 4}\n" + by_recipe) == [(2.0, 4, ""), (7.0, 4, "diverge")]
+    assert values(tmp_path, "config: {recipe: long}\n" + FACTORIAL) == [(1.0, 5, ""), (2.0, 5, "")]
+    assert values(tmp_path, "config: {recipe: null}\n" + FACTORIAL) == [(1.0, 3, ""), (2.0, 3, "")]
+    assert values(tmp_path, FACTORIAL, recipe="short") == [(1.0, 1, "diverge"), (2.0, 1, "diverge")]
+    assert values(tmp_path, "config: {recipe: long}\n" + FACTORIAL, recipe="short", steps=2) == [
+        (1.0, 2, "diverge"),
+        (2.0, 2, "diverge"),
+    ]
+
+
+def test_a_recipe_is_no_part_of_identity(tmp_path: Path) -> None:
+    spec = resolve("tests.toy_workload:SPEC", modules=["tests.toy_workload"])
+    keys = [
+        set(plan(load(write(tmp_path, text + FACTORIAL)), spec).trials)
+        for text in ("config: {recipe: long}\n", "config: {steps: 5}\n", "config: {recipe: short}\n")
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_recipes_lay_a_studys_values_over_their_own_inside_groups(tmp_path: Path) -> None:
+    base = Nested(schedule=Fall(by=0.5, at=3), epochs=7)
+    spec = Spec(name="n", version=1, config=Nested, metrics={}, recipes={"r": base}, runtime="")
+    assert bind(spec, {"recipe": "r"}) == base
+    assert bind(spec, {"recipe": "r", "schedule": {"at": 9}}) == replace(base, schedule=Fall(by=0.5, at=9))
+    # another kind keeps nothing of the recipe's
+    assert bind(spec, {"recipe": "r", "schedule": {"name": "rise"}}) == replace(base, schedule=Rise())
+
+
+def test_an_unknown_recipe_is_told_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"unknown recipe 'lnog'; did you mean 'long'.; known: long, short"):
+        values(tmp_path, "config: {recipe: lnog}\n" + FACTORIAL)
+    with pytest.raises(StudyError, match="unknown config key 'recipes'; did you mean 'recipe'"):
+        values(tmp_path, "config: {recipes: long}\n" + FACTORIAL)
