@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 from workloads import families
 from workloads.api import Spec
 from workloads.data.configs import FACTS, Data, Digits
+from workloads.ghost import chunk_sizes
+from workloads.initialisation import He, Initialisation
 from workloads.networks.configs import Network, ResNet
 from workloads.networks.configs import canonical as canonical_network
-from workloads.recipe import SGD, Schedule, Step, is_count, require
+from workloads.ranges import count, is_count, one_of, require
+from workloads.recipe import PRECISIONS, SGD, Precision
+from workloads.schedules import OneCycle, Schedule, Step, Warmup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +31,15 @@ class TrainConfig:
         optimizer: Update rule.
         schedule: Learning rate over the training.
         epochs: Passes over the training split (Zhao et al.: 400 on CIFAR, 40 on SVHN).
-        batch_size: Images in a mini-batch; the last of an epoch may be smaller (Zhao et al.: 64, as
-            32 on each of two GPUs, whose batch statistics are apart; here they are of the whole).
-        initialisation: "he": normal with fan-in for convolutions, uniform +-1/sqrt(fan-in) for the
-            last layer (He et al. 2015, equation 10; Zhao et al., code).
+        batch_size: Images in a mini-batch; the last of an epoch may be smaller.
+        initialisation: Distribution of the initial weights.
+        ghost_batch: Images that batch normalisation takes statistics of: each consecutive chunk of so many
+            images of a mini-batch has its own, and running statistics are the mean over the chunks. None: the
+            whole mini-batch (Zhao et al.: 32 on each of two GPUs; see `recipes`).
+        precision: Of the forward and backward pass in training: "bfloat16" and "float16" compute what is safe
+            in half precision, with weights, batch statistics and the update in float32, and float16 with a
+            loss scale; "float64" is for tests. Validation and test are in the weights' own precision.
+        evaluate_every: Epochs between two looks at the validation split; the last epoch always has one.
     """
 
     data: Data = field(default_factory=Digits)
@@ -39,20 +48,39 @@ class TrainConfig:
     schedule: Schedule = field(default_factory=Step)
     epochs: int = 8
     batch_size: int = 64
-    initialisation: Literal["he"] = "he"
+    initialisation: Initialisation = field(default_factory=He)
+    ghost_batch: int | None = None
+    precision: Precision = "float32"
+    evaluate_every: int = 1
 
     def __post_init__(self) -> None:
         """Checks ranges."""
-        require(
-            is_count(self.epochs) and self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1"
-        )
+        count("epochs", self.epochs, least=1)
         require(
             is_count(self.batch_size) and self.batch_size >= 2,
             "batch_size",
             self.batch_size,
             "a whole number of at least 2 (batch normalisation needs two images)",
         )
-        require(self.initialisation == "he", "initialisation", self.initialisation, "he")
+        if self.initialisation == "he":  # type: ignore[comparison-overlap]  # checkpoints of earlier releases
+            object.__setattr__(self, "initialisation", He())
+        require(
+            isinstance(self.initialisation, Initialisation),
+            "initialisation",
+            self.initialisation,
+            "a mapping with name he, xavier, normal or orthogonal",
+        )
+        require(
+            self.ghost_batch is None or (is_count(self.ghost_batch) and self.ghost_batch >= 2),
+            "ghost_batch",
+            self.ghost_batch,
+            "a whole number of at least 2, or null for the whole mini-batch",
+        )
+        one_of("precision", self.precision, PRECISIONS)
+        count("evaluate_every", self.evaluate_every, least=1)
+
+
+_NONE: Final = Warmup()
 
 
 def canonical(config: TrainConfig) -> TrainConfig:
@@ -68,12 +96,31 @@ def canonical(config: TrainConfig) -> TrainConfig:
     data = config.data
     if data.augmentation == "auto":
         data = replace(data, augmentation=facts.auto)
-    optimizer = config.optimizer
-    if (
-        optimizer.momentum == 0 and optimizer.nesterov
-    ):  # without momentum there is nothing to look ahead along
-        optimizer = replace(optimizer, nesterov=False)
-    return replace(config, data=data, network=network, optimizer=optimizer)
+    schedule = config.schedule
+    if not isinstance(schedule, OneCycle) and schedule.warmup != _NONE:
+        warmup = schedule.warmup
+        if not (warmup.steps or warmup.fraction):  # then its form and start mean nothing
+            schedule = replace(schedule, warmup=_NONE)
+    ghost = config.ghost_batch
+    return replace(
+        config,
+        data=data,
+        network=network,
+        optimizer=_optimizer(config.optimizer),
+        schedule=schedule,
+        ghost_batch=None if len(chunk_sizes(config.batch_size, ghost)) == 1 else ghost,
+        evaluate_every=min(config.evaluate_every, config.epochs),
+    )
+
+
+@lru_cache(maxsize=256)
+def _optimizer(optimizer: SGD) -> SGD:
+    """Returns the optimizer without what means nothing: looking ahead without momentum, shares of no decay."""
+    return replace(
+        optimizer,
+        nesterov=optimizer.nesterov and optimizer.momentum > 0,
+        decay=optimizer.decay if optimizer.weight_decay > 0 else "all",
+    )
 
 
 @lru_cache(maxsize=4096)  # a study has far fewer networks than cells

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from workloads.api import Family
 from workloads.lesion_families import LESIONS
-from workloads.recipe import require
+from workloads.ranges import require
 
 _PATH: Final = re.compile(r"[LR]{3}")
 METRICS: Final = ("test_loss", "test_error")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from workloads.api import Family
-from workloads.recipe import is_count, require
+from workloads.ranges import is_count, require
 
 METRICS: Final = ("test_loss", "test_error")
 

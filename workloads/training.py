@@ -30,6 +30,7 @@ from workloads.networks.build import build, initialise
 from workloads.networks.drawn import Drawn
 from workloads.networks.outputs import cross_entropy_sum
 from workloads.placement import device_of, placed
+from workloads.schedules import Length
 from workloads.sgd import FlatSGD
 from workloads.streams import Streams
 
@@ -74,7 +75,7 @@ class Training:
         self.config, self.seed, self._data = config, seed, data
         self.streams = Streams.of(seed)
         self.network: nn.Module = build(config.network)
-        initialise(self.network, self.streams.initialisation)
+        initialise(self.network, self.streams.initialisation, config.initialisation)
         self.network.to(device)
         self._drawn = [part for part in self.network.modules() if isinstance(part, Drawn)]
         # on a CPU, filters with channels last make a step 8 % (8x8) to 40 % (32x32) faster
@@ -87,7 +88,7 @@ class Training:
             padding=facts.padding if plus else 0,
             flips=facts.flips and plus,
         )
-        self._steps = config.epochs * len(self._loader)
+        self._length = Length(epochs=config.epochs, epoch_steps=len(self._loader))
         self._epoch = 0
         self._position = 0  # mini-batches done in this epoch
         self._order = self._loader.order(self.streams.order)
@@ -137,7 +138,7 @@ class Training:
         self._position += 1
 
     def _lr(self, step: int) -> float:
-        return self.config.optimizer.lr * self.config.schedule.scale(step, self._steps)
+        return self.config.optimizer.lr * self.config.schedule.scale(step, self._length)
 
     def _epoch_metrics(self) -> dict[str, float]:
         loss, errors, images = self._sums.tolist()
@@ -163,7 +164,7 @@ class Training:
         return predictions.measure(predictions.log_probabilities(self.network, output), split.y_N)
 
     def _point(self, metrics: Mapping[str, float]) -> Point:
-        return Point(step=self._epoch, metrics=metrics, progress=self.finished_steps / self._steps)
+        return Point(step=self._epoch, metrics=metrics, progress=self.finished_steps / self._length.steps)
 
     def _ended(self, metrics: Mapping[str, float], *, diverged: bool) -> Point:
         step = self._epoch + 1 if diverged and self._epoch < self.config.epochs else self._epoch

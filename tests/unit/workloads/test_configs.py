@@ -17,8 +17,10 @@ from workloads.api import from_plain, kinds, load_object, to_plain
 from workloads.configs import SPEC, TrainConfig, canonical, data_digest
 from workloads.data.configs import CIFAR10, FACTS, Digits
 from workloads.families import FAMILIES
+from workloads.initialisation import He, Normal, Orthogonal, Xavier
 from workloads.networks.configs import DFNMR, Component, PathEnsemble, Plain, ResNet
-from workloads.recipe import SGD, Cosine, OneCycle, Step
+from workloads.recipe import SGD
+from workloads.schedules import Cosine, Every, Length, Milestones, OneCycle, RemainingHalves, Step, Warmup
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,9 +50,9 @@ def test_the_defaults_are_the_papers_recipe() -> None:
     config = TrainConfig()
     assert config.optimizer == SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
     assert config.batch_size == 64
-    assert [Step().scale(epoch, 400) for epoch in (199, 200, 299, 300, 349, 350)] == pytest.approx(
-        [1, 0.1, 0.1, 0.01, 0.01, 0.001]
-    )
+    assert [
+        Step().scale(epoch, Length(epochs=400, epoch_steps=1)) for epoch in (199, 200, 299, 300, 349, 350)
+    ] == pytest.approx([1, 0.1, 0.1, 0.01, 0.01, 0.001])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_the_defaults_are_the_papers_recipe() -> None:
         (lambda: TrainConfig(epochs=True), "epochs: got True"),
         (lambda: TrainConfig(epochs=1.5), "epochs: got 1.5"),
         (lambda: TrainConfig(batch_size=1), "batch_size: got 1, .* two images"),
-        (lambda: TrainConfig(initialisation="zeros"), "initialisation: got 'zeros', allowed is he"),
+        (lambda: TrainConfig(initialisation="zeros"), "initialisation: got .zeros., allowed is a mapping"),
         (lambda: SGD(lr=0.0), "lr: got 0.0, allowed is a finite number above 0"),
         (lambda: SGD(lr=math.inf), "lr: got inf"),
         (lambda: SGD(momentum=1.0), "momentum: got 1.0, allowed is 0 <= momentum < 1"),
@@ -69,6 +71,24 @@ def test_the_defaults_are_the_papers_recipe() -> None:
         (lambda: Step(at=(0.0,)), "at: got"),
         (lambda: Step(factor=0.0), "factor: got 0.0"),
         (lambda: OneCycle(warmup=1.0), "warmup: got 1.0, allowed is 0 < warmup < 1"),
+        (lambda: Milestones(), "milestones: got .* either epochs or steps"),
+        (lambda: Milestones(epochs=(3,), steps=(9,)), "milestones: got .* either epochs or steps"),
+        (lambda: Milestones(epochs=(60, 30)), r"epochs: got \[60, 30\], allowed is increasing whole"),
+        (lambda: Milestones(steps=(0,)), r"steps: got \[0\]"),
+        (lambda: Every(epochs=0), "epochs: got 0, allowed is a whole number of at least 1"),
+        (lambda: RemainingHalves(factor=1.0), "factor: got 1.0, allowed is 0 < factor < 1"),
+        (lambda: RemainingHalves(floor=0.0), "floor: got 0.0"),
+        (lambda: Warmup(steps=4, fraction=0.1), "warmup: got .* one of steps and fraction, not both"),
+        (lambda: Warmup(start=2.0), "start: got 2.0, allowed is 0 <= start <= 1"),
+        (lambda: Warmup(form="cosine"), "form: got 'cosine', allowed is one of constant, linear"),
+        (lambda: SGD(decay="none"), "decay: got 'none', allowed is one of all, filters, no_bias"),
+        (lambda: SGD(bias_rate=-1), "bias_rate: got -1"),
+        (lambda: Xavier(form="normal"), "form: got 'normal', allowed is one of caffe, both"),
+        (lambda: Normal(std=-1.0), "std: got -1.0"),
+        (lambda: Orthogonal(gain=0.0), "gain: got 0.0, allowed is a finite number above 0"),
+        (lambda: TrainConfig(ghost_batch=1), "ghost_batch: got 1, allowed is a whole number of at least 2"),
+        (lambda: TrainConfig(precision="half"), "precision: got 'half', allowed is one of float32"),
+        (lambda: TrainConfig(evaluate_every=0), "evaluate_every: got 0"),
         (lambda: Digits(augmentation="flip"), "augmentation: got 'flip', allowed is one of auto, none, plus"),
         (lambda: CIFAR10(augmentation=""), "augmentation: got ''"),
     ],
@@ -94,6 +114,14 @@ def test_canonical_fills_the_network_from_the_data_set() -> None:
             TrainConfig(optimizer=SGD(momentum=0, nesterov=True)),
             TrainConfig(optimizer=SGD(momentum=0, nesterov=False)),
         ),
+        (TrainConfig(ghost_batch=64), TrainConfig()),
+        (TrainConfig(ghost_batch=63), TrainConfig(ghost_batch=100)),
+        (TrainConfig(schedule=Step(warmup=Warmup(start=0.5))), TrainConfig()),
+        (
+            TrainConfig(optimizer=SGD(weight_decay=0, decay="filters")),
+            TrainConfig(optimizer=SGD(weight_decay=0)),
+        ),
+        (TrainConfig(evaluate_every=100), TrainConfig(evaluate_every=8)),
         (TrainConfig(network=DFNMR(depth=56)), TrainConfig(network=DFNMR(plain_depth=110))),
         (
             TrainConfig(network=Component(depth=26, path="LLL")),
@@ -121,6 +149,13 @@ def test_equal_computations_are_one_configuration(one: TrainConfig, other: Train
         {"data": CIFAR10()},
         {"schedule": Cosine()},
         {"optimizer": SGD(lr=0.05)},
+        {"optimizer": SGD(decay="filters")},
+        {"optimizer": SGD(decay="no_bias")},
+        {"optimizer": SGD(bias_rate=2)},
+        {"ghost_batch": 32},
+        {"precision": "bfloat16"},
+        {"initialisation": Xavier()},
+        {"schedule": Step(warmup=Warmup(steps=3))},
         {"network": ResNet(depth=14)},
     ],
 )
@@ -133,6 +168,12 @@ def test_different_computations_stay_apart(change: dict[str, Any]) -> None:
     [
         TrainConfig(),
         TrainConfig(schedule=OneCycle(warmup=0.2), data=CIFAR10(augmentation="none")),
+        TrainConfig(
+            schedule=Milestones(epochs=(3, 5), warmup=Warmup(steps=7, form="linear")),
+            initialisation=Orthogonal(gain=2.0),
+            ghost_batch=32,
+            precision="bfloat16",
+        ),
         TrainConfig(schedule=Step(at=(0.25, 0.5)), network=PathEnsemble(members=("LLL", "LRR"))),
     ],
 )
@@ -140,6 +181,14 @@ def test_different_computations_stay_apart(change: dict[str, Any]) -> None:
 def test_a_configuration_survives_json(config: TrainConfig, defaults: bool) -> None:
     plain = json.loads(json.dumps(to_plain(config, defaults=defaults)))
     assert from_plain(TrainConfig, plain) == config
+
+
+def test_a_checkpoint_of_an_earlier_release_names_its_initialisation() -> None:
+    plain = to_plain(TrainConfig())
+    plain["initialisation"] = "he"
+    for later in ("ghost_batch", "precision", "evaluate_every"):
+        del plain[later]
+    assert from_plain(TrainConfig, plain) == TrainConfig(initialisation=He())
 
 
 def test_digests_are_constants() -> None:
@@ -150,7 +199,10 @@ def test_digests_are_constants() -> None:
 def test_fields_that_choose_a_kind_are_seen_as_such() -> None:
     annotations = {name: kinds(value) for name, value in _hints().items()}
     assert set(annotations["data"] or ()) == {"digits", "cifar10"}
-    assert set(annotations["schedule"] or ()) == {"step", "cosine", "one_cycle"}
+    assert set(annotations["schedule"] or ()) == {
+        *("step", "milestones", "remaining_halves", "every", "cosine", "one_cycle", "constant")
+    }
+    assert set(annotations["initialisation"] or ()) == {"he", "xavier", "normal", "orthogonal"}
     assert {"plain", "resnet", "dfn", "component", "path_ensemble"} <= set(annotations["network"] or ())
     assert annotations["optimizer"] is None
 

@@ -14,7 +14,7 @@ from orchestrator.study.plan import plan
 from workloads.api import Spec, from_plain, load_object
 from workloads.configs import SPEC, TrainConfig
 from workloads.networks.configs import PathEnsemble
-from workloads.recipe import Step
+from workloads.schedules import Step
 
 ROOT = Path(__file__).parents[3]
 
