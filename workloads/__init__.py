@@ -4,5 +4,5 @@ from __future__ import annotations
 
 # Workload name -> "module:NAME" of its Spec.
 CATALOG: dict[str, str] = {
-    "classification": "workloads.configs:SPEC",
+    "classification": "workloads.spec:SPEC",
 }

@@ -1,4 +1,4 @@
-"""Every field that a study of image classification may vary, and the workload's `SPEC`. Torch-free."""
+"""Every field that a study of image classification may vary, and what is known without training. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
-from workloads import families
-from workloads.api import Spec
 from workloads.data.configs import FACTS, Data, Digits
 from workloads.ghost import chunk_sizes
 from workloads.initialisation import He, Initialisation
@@ -115,7 +113,7 @@ def canonical(config: TrainConfig) -> TrainConfig:
 
 @lru_cache(maxsize=256)
 def _optimizer(optimizer: SGD) -> SGD:
-    """Returns the optimizer without what means nothing: looking ahead without momentum, shares of no decay."""
+    """Returns the optimizer without what means nothing: looking ahead without momentum, parts of no decay."""
     return replace(
         optimizer,
         nesterov=optimizer.nesterov and optimizer.momentum > 0,
@@ -143,19 +141,3 @@ def _on(network: Network, data: str) -> Network:
 def data_digest(config: TrainConfig) -> str:
     """Returns the constant digest of the data set that a configuration reads."""
     return FACTS[config.data.name].digest
-
-
-SPEC: Final = Spec(
-    name="classification",
-    version=1,
-    config=TrainConfig,
-    metrics={
-        "train": ("train_loss", "train_error", "validation_loss", "validation_error", "lr"),
-        "test": ("test_loss", "test_error"),
-    },
-    families=families.FAMILIES,
-    canonical=canonical,
-    data_digest=data_digest,
-    runtime="workloads.classification:WORKLOAD",
-    describe="workloads.classification:describe",
-)

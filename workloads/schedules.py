@@ -233,7 +233,7 @@ class RemainingHalves:
 class Every:
     """The learning rate falls by a factor every so many epochs.
 
-    Source: Zhao et al. 2016, section 6.4 (by 10 every 30 epochs; by 2 every 10 epochs for Table 7).
+    Source: Zhao et al. 2016, section 6.5 (by 10 every 30 epochs) and A.1 (by 2 every 10 epochs).
 
     Attributes:
         epochs: Epochs between two falls.

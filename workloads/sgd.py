@@ -1,14 +1,16 @@
 """SGD with Nesterov's momentum over one flat vector of all parameters.
 
 A small network has a hundred small parameters, and a step over each of them costs more than its
-arithmetic. Here every parameter and gradient is a view into one vector, so a step is five operations.
-`torch.optim.SGD` is the slow reference; a test holds both equal bit for bit.
+arithmetic. Here every parameter and gradient is a view into one vector, in which parameters of equal decay
+and rate lie side by side, so a step is a handful of operations. `torch.optim.SGD` with parameter groups is
+the slow reference; a test holds both equal bit for bit.
 
 Shapes: P all parameters of the network.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -18,8 +20,43 @@ from workloads.recipe import SGD
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What differs between the parameters of one optimizer.
+
+    Attributes:
+        decay: L2 penalty's coefficient.
+        rate: What the learning rate is multiplied by.
+    """
+
+    decay: float
+    rate: float
+
+
+def rules(module: nn.Module, config: SGD) -> dict[Rule, list[nn.Parameter]]:
+    """Returns the parameters under each rule, in the order of the first that is under it.
+
+    Args:
+        module: Parameters shared between its parts are taken once.
+        config: Says which parameters are decayed and how fast biases learn.
+    """
+    found: dict[Rule, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        is_bias = name.rpartition(".")[2] == "bias"
+        decays = {"all": True, "filters": parameter.dim() != 1, "no_bias": not is_bias}[config.decay]
+        rule = Rule(decay=config.weight_decay if decays else 0.0, rate=config.bias_rate if is_bias else 1.0)
+        found.setdefault(rule, []).append(parameter)
+    return found
+
+
+@final
 class FlatSGD:
-    """The optimizer of one network; takes over the storage of its parameters."""
+    """The optimizer of one network; takes over the storage of its parameters.
+
+    Attributes:
+        gradients_P: Gradients of all parameters.
+        momentum_P: Momentum of all parameters, in the same order.
+    """
 
     def __init__(self, module: nn.Module, config: SGD, *, channels_last: bool = False) -> None:
         """Moves the parameters and their gradients into two vectors.
@@ -30,22 +67,29 @@ class FlatSGD:
             channels_last: Whether filters lie in memory with their channels last.
         """
         self._config = config
-        parameters = list(module.parameters())
+        ruled = rules(module, config)
+        parameters = [each for several in ruled.values() for each in several]
         with torch.no_grad():
             self._values_P = torch.cat([_turned(each, channels_last).reshape(-1) for each in parameters])
-            self._gradients_P = torch.zeros_like(self._values_P)
+            self.gradients_P = torch.zeros_like(self._values_P)
             self.momentum_P = torch.zeros_like(self._values_P)
             start = 0
             for each in parameters:
                 end = start + each.numel()
                 shape = _turned(each, channels_last).shape
                 each.data = _turned(self._values_P[start:end].view(shape), channels_last, back=True)
-                each.grad = _turned(self._gradients_P[start:end].view(shape), channels_last, back=True)
+                each.grad = _turned(self.gradients_P[start:end].view(shape), channels_last, back=True)
                 start = end
+        sizes = [sum(each.numel() for each in several) for several in ruled.values()]
+        self._rules = tuple(
+            zip(ruled, self._values_P.split(sizes), self.gradients_P.split(sizes), strict=True)
+        )
+        rates = {rule.rate for rule in ruled}
+        self._rate = rates.pop() if len(rates) == 1 else None  # of all parameters
 
     def zero(self) -> None:
         """Clears the gradients, which the next backward pass adds to."""
-        self._gradients_P.zero_()
+        self.gradients_P.zero_()
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
@@ -54,17 +98,24 @@ class FlatSGD:
         Args:
             lr: Learning rate of this step.
         """
-        config, gradients_P = self._config, self._gradients_P
-        if config.weight_decay:
-            gradients_P.add_(self._values_P, alpha=config.weight_decay)
-        if not config.momentum:
-            self._values_P.add_(gradients_P, alpha=-lr)
+        config, gradients_P = self._config, self.gradients_P
+        for rule, values, gradients in self._rules:
+            if rule.decay:
+                gradients.add_(values, alpha=rule.decay)
+        if config.momentum:
+            self.momentum_P.mul_(config.momentum).add_(gradients_P)
+            if config.nesterov:
+                gradients_P.add_(self.momentum_P, alpha=config.momentum)
+            else:
+                gradients_P = self.momentum_P
+        if self._rate is not None:
+            self._values_P.add_(gradients_P, alpha=-lr * self._rate)
             return
-        self.momentum_P.mul_(config.momentum).add_(gradients_P)
-        if config.nesterov:
-            self._values_P.add_(gradients_P.add_(self.momentum_P, alpha=config.momentum), alpha=-lr)
-        else:
-            self._values_P.add_(self.momentum_P, alpha=-lr)
+        start = 0
+        for rule, values, _ in self._rules:
+            end = start + len(values)
+            values.add_(gradients_P[start:end], alpha=-lr * rule.rate)
+            start = end
 
 
 def _turned(values: torch.Tensor, channels_last: bool, *, back: bool = False) -> torch.Tensor:

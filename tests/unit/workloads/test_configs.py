@@ -14,13 +14,15 @@ import pytest
 
 from workloads import CATALOG
 from workloads.api import from_plain, kinds, load_object, to_plain
-from workloads.configs import SPEC, TrainConfig, canonical, data_digest
+from workloads.configs import TrainConfig, canonical, data_digest
 from workloads.data.configs import CIFAR10, FACTS, Digits
 from workloads.families import FAMILIES
 from workloads.initialisation import He, Normal, Orthogonal, Xavier
 from workloads.networks.configs import DFNMR, Component, PathEnsemble, Plain, ResNet
 from workloads.recipe import SGD
+from workloads.recipes import RECIPES
 from workloads.schedules import Cosine, Every, Length, Milestones, OneCycle, RemainingHalves, Step, Warmup
+from workloads.spec import SPEC
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,7 +41,7 @@ def test_the_catalogue_names_the_spec_and_the_spec_its_runtime() -> None:
 
 def test_planning_loads_no_torch() -> None:
     code = (
-        "import sys; from workloads.configs import SPEC, TrainConfig; SPEC.canonical(TrainConfig()); "
+        "import sys; from workloads.spec import SPEC, TrainConfig; SPEC.canonical(TrainConfig()); "
         "print([m for m in ('torch', 'numpy', 'sklearn', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -239,3 +241,46 @@ def test_parameters_of_families_are_checked() -> None:
         FAMILIES["members"].parameters(member="LXR")
     with pytest.raises(ValueError, match="combine: got 'median', allowed is probabilities or logits"):
         FAMILIES["vote"].parameters(combine="median")
+
+
+def test_recipes_are_what_the_papers_print() -> None:
+    """By hand, at the papers' numbers of steps: (recipe, images) -> rates after finished epochs or steps."""
+
+    def rates(name: str, images: int, epochs: list[float]) -> list[float]:
+        config = RECIPES[name]
+        length = Length(epochs=config.epochs, epoch_steps=math.ceil(images / config.batch_size))
+        steps = [round(each * length.epoch_steps) for each in epochs]
+        return [config.optimizer.lr * config.schedule.scale(each, length) for each in steps]
+
+    assert rates("zhao2016", 50_000, [0, 199, 200, 300, 350, 399]) == pytest.approx(
+        [0.1, 0.1, 0.01, 0.001, 0.0001, 0.0001]
+    )
+    assert rates("zhao2016_svhn", 598_388, [19, 20, 30, 35]) == pytest.approx([0.1, 0.01, 0.001, 0.0001])
+    assert rates("zhao2016_imagenet", 1_281_167, [29, 30, 60, 90]) == pytest.approx(
+        [0.1, 0.01, 0.001, 0.0001]
+    )
+    assert rates("zhao2016_imagenet_halving", 1_281_167, [9, 10, 25]) == pytest.approx([0.1, 0.05, 0.025])
+    assert rates("huang2016", 50_000, [249, 250, 375]) == pytest.approx([0.1, 0.01, 0.001])
+    assert rates("larsson2017", 50_000, [0, 200, 300, 350, 375, 399]) == pytest.approx(
+        [2e-2, 2e-3, 2e-4, 2e-5, 2e-6, 2e-6]
+    )
+    assert rates("larsson2017_imagenet", 1_281_167, [49, 50, 65]) == pytest.approx([1e-3, 1e-4, 1e-5])
+    assert rates("zagoruyko2017", 50_000, [59, 60, 120, 160]) == pytest.approx([0.1, 0.02, 0.004, 0.0008])
+    assert rates("zagoruyko2017_imagenet", 1_281_167, [29, 30, 60, 90]) == pytest.approx(
+        [0.1, 0.01, 1e-3, 1e-4]
+    )
+    veit, length = RECIPES["veit2016"], Length(epochs=164, epoch_steps=391)
+    assert [
+        veit.optimizer.lr * veit.schedule.scale(each, length)
+        for each in (0, 399, 400, 31_999, 32_000, 48_000)
+    ] == pytest.approx([0.01, 0.01, 0.1, 0.1, 0.01, 0.001])
+    assert 64_000 <= length.steps < 64_000 + 391
+
+
+def test_recipes_leave_network_and_data_to_the_study() -> None:
+    assert SPEC.recipes == RECIPES
+    for name, recipe in RECIPES.items():
+        assert (recipe.network, recipe.data) == (TrainConfig().network, TrainConfig().data), name
+        assert canonical(recipe).optimizer == recipe.optimizer, name
+    assert RECIPES["zhao2016"].ghost_batch == 32
+    assert TrainConfig().ghost_batch is None

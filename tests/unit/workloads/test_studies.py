@@ -12,9 +12,10 @@ from orchestrator.model.plan import Plan
 from orchestrator.study.load import load
 from orchestrator.study.plan import plan
 from workloads.api import Spec, from_plain, load_object
-from workloads.configs import SPEC, TrainConfig
+from workloads.configs import TrainConfig
 from workloads.networks.configs import PathEnsemble
 from workloads.schedules import Step
+from workloads.spec import SPEC
 
 ROOT = Path(__file__).parents[3]
 

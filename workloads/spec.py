@@ -1,0 +1,26 @@
+"""What planning needs to know of the image-classification workload. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workloads import families
+from workloads.api import Spec
+from workloads.configs import TrainConfig, canonical, data_digest
+from workloads.recipes import RECIPES
+
+SPEC: Final = Spec(
+    name="classification",
+    version=1,
+    config=TrainConfig,
+    metrics={
+        "train": ("train_loss", "train_error", "validation_loss", "validation_error", "lr"),
+        "test": ("test_loss", "test_error"),
+    },
+    families=families.FAMILIES,
+    canonical=canonical,
+    data_digest=data_digest,
+    recipes=RECIPES,
+    runtime="workloads.classification:WORKLOAD",
+    describe="workloads.classification:describe",
+)
