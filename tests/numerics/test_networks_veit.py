@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 
 from workloads import streams
@@ -41,6 +42,8 @@ def named(value: Any) -> str:
 COUNTS: list[tuple[Network, int]] = [
     (PreActResNet(shortcut="A"), 1_727_962),
     (PreActResNet(shortcut="B"), 1_730_522),
+    # without the scales and shifts of normalisation, 149,216, it is the 10,178,490 of the printed 10.2M
+    (PreActResNet(depth=1001, bottleneck=True), 10_178_490 + 149_216),
     (WRN(depth=28, width=10), 36_479_194),
     (VGG(), 20_035_018),
 ]
@@ -102,6 +105,7 @@ def test_vgg15_counts_follow_from_its_layers() -> None:
 SMALL: list[Network] = [
     PreActResNet(depth=8, width=0.5, shortcut="A"),
     PreActResNet(depth=8, width=0.5, survival=0.5),
+    PreActResNet(depth=11, width=0.5, bottleneck=True),
     PreActResNet(depth=14, width=0.5, modules_per_batch=2),
     Highway(depth=8, width=0.5),
     WRN(depth=10, width=0.5),
@@ -173,6 +177,61 @@ def test_resnet_imagenet_is_torchvisions_network(depth: int) -> None:
     x = torch.randn(2, 3, 64, 64, generator=random)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+
+
+def test_vgg_is_torchvisions_vgg_19_with_batch_normalisation() -> None:
+    theirs = torchvision.models.vgg19_bn(num_classes=5).eval()
+    random = torch.Generator().manual_seed(0)
+    for name, value in theirs.features.state_dict().items():
+        if "running_var" in name:
+            value.uniform_(0.5, 2, generator=random)
+        elif value.dtype.is_floating_point:
+            value.normal_(0, 0.05, generator=random)
+    ours = build(on(VGG(pools=5, bn_eps=1e-5), classes=5)).eval()
+    kept = torch.nn.Conv2d | torch.nn.BatchNorm2d
+    source = [each for each in theirs.features if isinstance(each, kept)]
+    target = [each for each in ours.modules() if isinstance(each, kept)]
+    with torch.no_grad():
+        for mine, its in zip(target, source, strict=True):
+            assert isinstance(its.bias, torch.Tensor)
+            if isinstance(its, torch.nn.Conv2d):  # torchvision's convolutions have a bias, ours have none
+                its.bias.zero_()
+            mine.load_state_dict({k: v for k, v in its.state_dict().items() if k in mine.state_dict()})
+        x = torch.randn(2, 3, 32, 32, generator=random)
+        expected = ours.get_submodule("head")(theirs.features(x))
+        torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_bottlenecks_are_a_slow_sum_of_convolutions() -> None:
+    """Written out with functions, from the paper's order: normalisation, ReLU, convolution, three times."""
+    config = on(PreActResNet(depth=20, bottleneck=True, width=0.25), channels=1, size=8)
+    net = net_of(config).double().eval()
+    initialise(net, streams.generator("initialisation", 0))
+    state = net.state_dict()
+    x = torch.randn(3, 1, 8, 8, dtype=torch.float64)
+
+    def active(x: torch.Tensor, prefix: str) -> torch.Tensor:
+        mean, var = state[f"{prefix}.running_mean"], state[f"{prefix}.running_var"]
+        shaped = (each[None, :, None, None] for each in (mean, var + 1e-5, *weights(prefix)))
+        m, v, gamma, beta = shaped
+        return ((x - m) / v.sqrt() * gamma + beta).clamp(min=0)
+
+    def weights(prefix: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return state[f"{prefix}.weight"], state[f"{prefix}.bias"]
+
+    y = F.conv2d(x, state["stem.weight"], padding=1)
+    for module in range(6):
+        at, step = f"residual_modules.{module}", 2 if module in (2, 4) else 1
+        first = active(y, f"{at}.bns.0")
+        z = F.conv2d(first, state[f"{at}.convs.0.weight"])
+        z = F.conv2d(active(z, f"{at}.bns.1"), state[f"{at}.convs.1.weight"], padding=1, stride=step)
+        z = F.conv2d(active(z, f"{at}.bns.2"), state[f"{at}.convs.2.weight"])
+        if module in config.downsampling:
+            y = F.conv2d(first, state[f"{at}.projection.weight"], stride=step)
+        y = y + z
+    expected = active(y, "bn").mean((2, 3)) @ state["head.fc.weight"].T + state["head.fc.bias"]
+    torch.testing.assert_close(net(x), expected, rtol=0, atol=1e-12)
+    assert config.downsampling == (0, 2, 4)
 
 
 # --- sampling of modules ----------------------------------------------------------------------------
@@ -318,6 +377,7 @@ def test_hundreds_of_layers_are_described() -> None:
     ("make", "said"),
     [
         (lambda: PreActResNet(depth=21), "nearest allowed: 20 and 26"),
+        (lambda: PreActResNet(depth=111, bottleneck=True), "nearest allowed: 110 and 119"),
         (lambda: WRN(depth=27), "4 plus a multiple of 6, .* nearest allowed: 22 and 28"),
         (lambda: PreActResNet(survival=0.0), "survival"),
         (lambda: PreActResNet(depth=14, modules_per_batch=7), "at most the network's 6 modules"),

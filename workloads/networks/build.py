@@ -16,6 +16,7 @@ from workloads.networks.deep_fusion import dfn, dfn_il, dfn_mr
 from workloads.networks.draws import draw_filters, draw_head
 from workloads.networks.path_ensemble import PathEnsembleNet, RunningStatistics, SharedConvBN
 from workloads.networks.plain import plain
+from workloads.networks.preact_module import Gate
 from workloads.networks.resnet import resnet
 
 _MAKERS: Final[dict[type, Callable[[Any], nn.Module]]] = {
@@ -79,5 +80,5 @@ def initialise(module: nn.Module, generator: torch.Generator, scheme: Initialisa
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
     for part in module.modules():  # later, for a gate's bias is that of a convolution
-        if isinstance(part, nn.BatchNorm2d | SharedConvBN | RunningStatistics | preact.Gate):
+        if isinstance(part, nn.BatchNorm2d | SharedConvBN | RunningStatistics | Gate):
             part.reset_parameters()

@@ -1,7 +1,7 @@
 """Every network that a study may train, as one union of configurations. Torch-free.
 
-`zhao` has the kinds of Zhao et al. on CIFAR shape, `veit` those of Veit et al. and their relatives,
-`imagenet` those for images of 224 x 224.
+`zhao` has the kinds of Zhao et al. on CIFAR shape, `veit` the residual ones of Veit et al. and their
+relatives, `chains` the VGG nets, `imagenet` those for images of 224 x 224.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from workloads.networks import veit, zhao
+from workloads.networks.chains import VGG, VGG15
 from workloads.networks.imagenet import (
     DFN1ImageNet,
     DFN2ImageNet,
@@ -17,7 +18,7 @@ from workloads.networks.imagenet import (
     ResNetImageNet,
 )
 from workloads.networks.paths import PATHS
-from workloads.networks.veit import VGG, VGG15, WRN, Highway, PreActResNet
+from workloads.networks.veit import WRN, Highway, PreActResNet
 from workloads.networks.zhao import DFN, DFNIL, DFNMR, Component, PathEnsemble, Plain, ResNet
 
 __all__ = [

@@ -17,7 +17,7 @@ from workloads.networks.build import build
 from workloads.networks.configs import Network
 from workloads.networks.layers import ConvBN, Head, given
 from workloads.networks.path_ensemble import SharedConvBN
-from workloads.networks.preact import Gate
+from workloads.networks.preact_module import Gate
 from workloads.networks.vgg import Hidden
 
 # A module that stands for one layer of the depth as the papers count it.

@@ -12,9 +12,9 @@ from typing import cast, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workloads.networks.chains import VGG, VGG15
 from workloads.networks.common import Common
 from workloads.networks.layers import ConvBN, Head, given, norm_of
-from workloads.networks.veit import VGG, VGG15
 
 
 @final
