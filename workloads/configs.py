@@ -1,4 +1,4 @@
-"""Every field that a study of image classification may vary, and what is known without training. Torch-free."""
+"""Every field that a study of image classification may vary, and its canonical form. Torch-free."""
 
 from __future__ import annotations
 

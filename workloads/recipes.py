@@ -116,7 +116,7 @@ RECIPES: Final[dict[str, TrainConfig]] = {
     "zhao2016_svhn": replace(_ZHAO, epochs=40),
     # Zhao et al. 2016, section 6.5, Figure 8 and Table 6
     "zhao2016_imagenet": _ZHAO_IMAGENET,
-    # Appendix A.1, Table 7: halved every 10 epochs, 4 GPUs with 64 images each; epochs are not stated: as above
+    # Appendix A.1, Table 7: halved every 10 epochs, 4 GPUs with 64 images each; epochs not stated: as above
     "zhao2016_imagenet_halving": replace(
         _ZHAO_IMAGENET, schedule=Every(epochs=10, factor=0.5), ghost_batch=64
     ),

@@ -11,6 +11,7 @@ Shapes: P all parameters of the network.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import final
 
 import torch
@@ -80,10 +81,9 @@ class FlatSGD:
                 each.data = _turned(self._values_P[start:end].view(shape), channels_last, back=True)
                 each.grad = _turned(self.gradients_P[start:end].view(shape), channels_last, back=True)
                 start = end
-        sizes = [sum(each.numel() for each in several) for several in ruled.values()]
-        self._rules = tuple(
-            zip(ruled, self._values_P.split(sizes), self.gradients_P.split(sizes), strict=True)
-        )
+        ends = list(accumulate(sum(each.numel() for each in several) for several in ruled.values()))
+        ranges = [slice(first, last) for first, last in zip([0, *ends], ends, strict=False)]
+        self._rules = tuple(zip(ruled, ranges, strict=True))
         rates = {rule.rate for rule in ruled}
         self._rate = rates.pop() if len(rates) == 1 else None  # of all parameters
 
@@ -99,9 +99,9 @@ class FlatSGD:
             lr: Learning rate of this step.
         """
         config, gradients_P = self._config, self.gradients_P
-        for rule, values, gradients in self._rules:
+        for rule, part in self._rules:
             if rule.decay:
-                gradients.add_(values, alpha=rule.decay)
+                gradients_P[part].add_(self._values_P[part], alpha=rule.decay)
         if config.momentum:
             self.momentum_P.mul_(config.momentum).add_(gradients_P)
             if config.nesterov:
@@ -111,11 +111,8 @@ class FlatSGD:
         if self._rate is not None:
             self._values_P.add_(gradients_P, alpha=-lr * self._rate)
             return
-        start = 0
-        for rule, values, _ in self._rules:
-            end = start + len(values)
-            values.add_(gradients_P[start:end], alpha=-lr * rule.rate)
-            start = end
+        for rule, part in self._rules:
+            self._values_P[part].add_(gradients_P[part], alpha=-lr * rule.rate)
 
 
 def _turned(values: torch.Tensor, channels_last: bool, *, back: bool = False) -> torch.Tensor:
