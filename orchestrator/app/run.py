@@ -14,8 +14,8 @@ from orchestrator.app.provenance import code_of
 from orchestrator.app.results import render_all, study_of, try_tables
 from orchestrator.app.session import Session, SystemClock, registry_url
 from orchestrator.app.view import View
-from orchestrator.driver.drive import Drive, Summary
-from orchestrator.driver.progress import Progress
+from orchestrator.driver.drive import Drive
+from orchestrator.driver.progress import Progress, Summary
 from orchestrator.driver.schedule import Schedule
 from orchestrator.driver.signals import StopSignals
 from orchestrator.errors import Problem, StudyError

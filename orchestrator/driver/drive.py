@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.driver.progress import Meter, Progress, Running, count
-from orchestrator.driver.retry import LIMITS, next_state
+from orchestrator.driver.claiming import Claims
+from orchestrator.driver.outcomes import Outcomes
+from orchestrator.driver.progress import Meter, Progress, Running, Summary, count
+from orchestrator.driver.retry import LIMITS
 from orchestrator.driver.schedule import Schedule
+from orchestrator.errors import TargetError
 from orchestrator.model.plan import Resources, State, Trial, TrialKey
 from orchestrator.model.result import ResultRow
 from orchestrator.model.run import (
@@ -18,7 +20,6 @@ from orchestrator.model.run import (
     CheckpointRef,
     Event,
     Failed,
-    Failure,
     Finished,
     Lease,
     Outcome,
@@ -32,37 +33,12 @@ POLL_S = 1.0  # how often cancel requests and trials that other drivers run are 
 SHOW_S = 0.2  # least time between two snapshots
 SHOW_SHARE = 20  # each walks over all trials: one part in so many of the time goes there at most
 KEPT_CHECKPOINTS = 2
-# Trainings that take no longer than SHORT_S travel several to a bundle, of BUNDLE_S at most: claiming and
-# ordering each by itself would take longer than training it.
-SHORT_S = 0.1
-BUNDLE_S = 0.5
-BUNDLE_LIMIT = 16
 
 MirrorItems = Callable[[Sequence[Outcome]], Sequence[tuple[str, str, str]]]
 
 
 def _nothing(outcomes: Sequence[Outcome]) -> Sequence[tuple[str, str, str]]:
     return ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """How a drive ended.
-
-    Attributes:
-        counts: State -> number of wanted trials.
-        trained: Trainings that this drive finished; evaluated: evaluations likewise.
-        failures: Trial -> message, of the wanted trials that are FAILED.
-        interrupted: Whether it was asked to stop before the end.
-        halted: Why claiming stopped by itself (a full disk), or "".
-    """
-
-    counts: Mapping[State, int]
-    trained: int
-    evaluated: int
-    failures: Mapping[TrialKey, str]
-    interrupted: bool
-    halted: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,22 +80,37 @@ class Drive:
     on_progress: Callable[[Progress], None] = lambda progress: None
 
     _meter: Meter = field(default_factory=Meter)
-    _running: dict[TrialKey, int] = field(default_factory=dict)  # trial -> epoch
-    _bundles: dict[TrialKey, str] = field(default_factory=dict)  # running trial -> its bundle
-    _needed: frozenset[TrialKey] = frozenset()  # trainings whose checkpoint somebody reads
+    _claims: Claims = field(init=False)
+    _outcomes: Outcomes = field(init=False)
     _cancelled: frozenset[TrialKey] = frozenset()
     _stopping: bool = False
     _halted: str = ""
     _cached: int = 0
-    _failures: dict[TrialKey, str] = field(default_factory=dict)
     _kept: dict[TrialKey, list[CheckpointRef]] = field(default_factory=lambda: defaultdict(list))
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _renewed: float = 0.0
     _polled: float = 0.0
+    _offered: float = 0.0
     _began: float = 0.0
     _show_at: float = 0.0
     _committed: bool = False
-    _slots: int = 1
+
+    def __post_init__(self) -> None:
+        """Puts the parts together."""
+        self._claims = Claims(
+            registry=self.registry,
+            schedule=self.schedule,
+            lease=self.lease,
+            meter=self._meter,
+            study=self.study,
+            data=self.data,
+            checkpoint_interval_s=self.checkpoint_interval_s,
+        )
+        self._outcomes = Outcomes(
+            registry=self.registry,
+            needed=frozenset(parent for trial in self.trials.values() for parent in trial.parents),
+            limits=self.limits,
+            stamp=self.stamp,
+        )
 
     # --- Work: what the executor asks -----------------------------------------------------------------
 
@@ -129,53 +120,11 @@ class Drive:
 
     def unfinished(self) -> Mapping[Resources, int]:
         """Returns the number of trials that are not yet final, by class."""
-        if not self._stopping:
-            return self.schedule.unfinished()
-        left: dict[Resources, int] = defaultdict(int)
-        for key in self._running:
-            left[self.trials[key].resources] += 1
-        return left
+        return self._claims.by_class(self.trials) if self._stopping else self.schedule.unfinished()
 
     def next_bundle(self, resources: Resources) -> Bundle | None:
         """Claims and returns the next ready bundle of a class."""
-        while not self._stopping:
-            group = self.schedule.take(resources)
-            if not group:
-                return None
-            group += self._more_like(group, resources)
-            claims = self.registry.claim(self.lease, [trial.key for trial in group])
-            taken = {claim.trial.key for claim in claims}
-            self.schedule.refused(trial.key for trial in group if trial.key not in taken)
-            if not claims:
-                continue
-            number = f"{self.lease.owner.driver}-{next(self._numbers)}"
-            for claim in claims:
-                self._running[claim.trial.key] = claim.epoch
-                self._bundles[claim.trial.key] = number
-            self._slots = max(self._slots, len(set(self._bundles.values())))
-            first = group[0]
-            return Bundle(
-                id=number,
-                stage=first.stage,
-                claims=tuple(claims),
-                parents=self._parents(first),
-                resources=resources,
-                study=self.study,
-                data=self.data,
-                checkpoint_interval_s=self.checkpoint_interval_s,
-            )
-        return None
-
-    def _more_like(self, group: Sequence[Trial], resources: Resources) -> list[Trial]:
-        """Takes further trainings along when they are short and enough is left for the other slots."""
-        recent_s = self._meter.recent_s("train")
-        if group[0].stage != "train" or recent_s is None or recent_s > SHORT_S:
-            return []
-        fair = self.schedule.demand().get(resources, 0) // (2 * self._slots)
-        more: list[Trial] = []
-        for _ in range(min(fair, int(BUNDLE_S / max(recent_s, 1e-3)), BUNDLE_LIMIT)):
-            more += self.schedule.take(resources)
-        return more
+        return None if self._stopping else self._claims.next_bundle(resources)
 
     def cancelled(self) -> Collection[TrialKey]:
         """Returns running trials that somebody asked to cancel."""
@@ -200,13 +149,23 @@ class Drive:
 
         Raises:
             LeaseLostError: Another driver took the study over.
+            TargetError: The disk of the store is full or failing.
         """
-        self._began = self._renewed = self._polled = self.clock.monotonic()
-        self._needed = frozenset(parent for trial in self.trials.values() for parent in trial.parents)
+        try:
+            self._run(executor, after_start)
+        except OSError as error:
+            raise TargetError(
+                f"the store cannot be written: {error}. Nothing that was recorded is lost: free space or "
+                f"mend the disk, then `orch resume {self.study}`"
+            ) from error
+        return self._summary()
+
+    def _run(self, executor: Executor, after_start: Callable[[], None]) -> None:
+        self._began = self._renewed = self._polled = self._offered = self.clock.monotonic()
         self._cached = sum(self.schedule.state(key).has_result for key in self.schedule.wanted)
         self._block()
         if not self.schedule.unfinished():
-            return self._summary()
+            return
         self.on_progress(self._progress(committed=False))
         batches = executor.run(self)
         try:
@@ -220,7 +179,6 @@ class Drive:
             close = getattr(batches, "close", None)
             if close is not None:
                 close()
-        return self._summary()
 
     def _take_in(self, batch: Sequence[Event]) -> None:
         started: list[Started] = []
@@ -228,7 +186,7 @@ class Drive:
         outcomes: list[Outcome] = []
         rows: list[ResultRow] = []
         for event in batch:
-            if self._running.get(event.trial) != event.epoch:
+            if self._claims.running.get(event.trial) != event.epoch:
                 continue  # late news of an attempt that is over
             match event:
                 case Started():
@@ -238,11 +196,13 @@ class Drive:
                     self._meter.progress[event.trial] = event.progress
                 case Saved():
                     saved.append(event)
-                case Finished():
-                    outcomes.append(self._result(event))
-                    rows.extend(event.rows if outcomes[-1].state.has_result else ())
-                case Failed():
-                    outcomes.append(self._failure(event))
+                case Finished() | Failed():
+                    outcomes.append(self._outcomes.of(event, since=self._claims.since[event.trial]))
+                    if isinstance(event, Failed) and event.failure.cause is Cause.DISK:
+                        # More of the same would fail too, and fill the disk further.
+                        self._halted, self._stopping = event.failure.message, True
+                    elif isinstance(event, Finished) and outcomes[-1].state.has_result:
+                        rows.extend(event.rows)
         if not (started or saved or outcomes):
             return
         part = self.results.write(rows) if rows else None
@@ -255,8 +215,7 @@ class Drive:
             mirror=self.mirror(outcomes),
         )
         for outcome in outcomes:
-            self._running.pop(outcome.trial, None)
-            self._bundles.pop(outcome.trial, None)
+            self._claims.over(outcome.trial)
             trial = self.trials[outcome.trial]
             if outcome.trial not in accepted:
                 self._meter.ended(trial)
@@ -266,43 +225,9 @@ class Drive:
                 self._meter.finished(trial, outcome.duration_s)
             else:
                 self._meter.ended(trial)
-            if outcome.state is State.FAILED and outcome.failure:
-                self._failures[outcome.trial] = outcome.failure.message
             self.schedule.update(outcome.trial, outcome.state)
         self._retire([event.checkpoint for event in saved])
         self._block()
-
-    def _result(self, event: Finished) -> Outcome:
-        if event.checkpoint is None and event.trial in self._needed and event.state is State.SUCCEEDED:
-            message = "its last report offered no checkpoint (`save`), which evaluations of it need"
-            failure = Failure(cause=Cause.ERROR, message=message)
-            return self._failure(Failed(trial=event.trial, epoch=event.epoch, failure=failure))
-        return Outcome(
-            trial=event.trial,
-            epoch=event.epoch,
-            state=event.state,
-            checkpoint=event.checkpoint,
-            duration_s=event.duration_s,
-            provenance={**event.provenance, **self.stamp},
-        )
-
-    def _failure(self, event: Failed) -> Outcome:
-        failure = event.failure
-        earlier = [a for a in self.registry.attempts(event.trial) if a.epoch != event.epoch]
-        state = next_state(failure, earlier, limits=self.limits)
-        if failure.cause is Cause.DISK:
-            # More of the same would fail too, and fill the disk further.
-            self._halted = failure.message
-            self._stopping = True
-            state = State.PENDING
-        return Outcome(
-            trial=event.trial,
-            epoch=event.epoch,
-            state=state,
-            failure=failure,
-            duration_s=event.duration_s,
-            provenance=dict(self.stamp),
-        )
 
     def _block(self) -> None:
         """Commits what can no longer run because of a parent."""
@@ -311,17 +236,12 @@ class Drive:
                 Outcome(trial=each.trial, epoch=None, state=State.BLOCKED, blocked_by=each.by)
                 for each in blocked
             ]
-            self.registry.commit(self.lease, outcomes=outcomes, mirror=self.mirror(outcomes))
-
-    def _parents(self, trial: Trial) -> tuple[CheckpointRef, ...]:
-        found = []
-        for parent in trial.parents:
-            checkpoint = self.registry.checkpoint(parent)
-            assert checkpoint is not None, (
-                f"{trial.label}: its parent {parent} succeeded without a checkpoint"
-            )
-            found.append(checkpoint)
-        return tuple(found)
+            accepted = self.registry.commit(self.lease, outcomes=outcomes, mirror=self.mirror(outcomes))
+            if refused := {each.trial for each in blocked} - accepted:  # cancelled meanwhile, say
+                for key, status in self.registry.statuses(refused).items():
+                    self.schedule.update(key, status.state)
+                    if status.state is State.RUNNING:
+                        self.schedule.refused([key])
 
     def _retire(self, saved: Iterable[CheckpointRef]) -> None:
         """Deletes checkpoints that newer recorded ones have superseded."""
@@ -345,6 +265,11 @@ class Drive:
                 if status.state is not State.RUNNING:
                     self.schedule.update(key, status.state)
             self._block()
+            if now - self._offered >= self.lease.duration_s / 2:
+                # Their driver may be gone: a claim takes over what it left, and is refused otherwise.
+                self._offered = now
+                for key in set(self.schedule.elsewhere):
+                    self.schedule.update(key, State.PENDING)
 
     def _show(self, batch: Sequence[Event]) -> None:
         self._committed = self._committed or any(isinstance(event, Finished) for event in batch)
@@ -369,11 +294,11 @@ class Drive:
             evaluated=self._meter.evaluated,
             running=tuple(
                 Running(label=self.trials[key].label, progress=self._meter.progress[key])
-                for key in self._running
+                for key in self._claims.running
                 if key in self._meter.progress
             ),
             elapsed_s=self.clock.monotonic() - self._began,
-            eta_s=self._meter.eta_s({key: self.trials[key] for key in states}, states, self._slots),
+            eta_s=self._meter.eta_s({key: self.trials[key] for key in states}, states, self._claims.slots),
             committed=committed,
         )
 
@@ -384,7 +309,12 @@ class Drive:
             counts=count(states),
             trained=self._meter.trained,
             evaluated=self._meter.evaluated,
-            failures=dict(self._failures),
+            failures=self._failures(key for key, state in states.items() if state is State.FAILED),
             interrupted=self._stopping and not self._halted,
             halted=self._halted,
         )
+
+    def _failures(self, keys: Iterable[TrialKey]) -> Mapping[TrialKey, str]:
+        failed = list(keys)
+        statuses = self.registry.statuses(failed) if failed else {}
+        return {key: statuses[key].message for key in failed if key in statuses}

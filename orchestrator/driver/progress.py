@@ -56,6 +56,26 @@ class Progress:
         return sum(count for state, count in self.counts.items() if state.final)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How a drive ended.
+
+    Attributes:
+        counts: State -> number of wanted trials.
+        trained: Trainings that this drive finished; evaluated: evaluations likewise.
+        failures: Trial -> message, of the wanted trials that are FAILED.
+        interrupted: Whether it was asked to stop before the end.
+        halted: Why claiming stopped by itself (a full disk), or "".
+    """
+
+    counts: Mapping[State, int]
+    trained: int
+    evaluated: int
+    failures: Mapping[TrialKey, str]
+    interrupted: bool
+    halted: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Meter:
     """Collects durations and estimates what is left.

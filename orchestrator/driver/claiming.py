@@ -1,0 +1,113 @@
+"""From what is ready to claimed bundles, and what of it runs at this moment."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.driver.progress import Meter
+from orchestrator.driver.schedule import Schedule
+from orchestrator.model.plan import Resources, Trial, TrialKey
+from orchestrator.model.run import Bundle, CheckpointRef, Lease
+from orchestrator.ports import Registry
+
+# Trainings that take no longer than SHORT_S travel several to a bundle, of BUNDLE_S at most: claiming and
+# ordering each by itself would take longer than training it.
+SHORT_S = 0.1
+BUNDLE_S = 0.5
+BUNDLE_LIMIT = 16
+
+
+@dataclass(slots=True, kw_only=True)
+class Claims:
+    """Claims bundles for one submission and remembers them until their trials end.
+
+    Attributes:
+        registry: Where trials are claimed.
+        schedule: What may run next.
+        lease: The right to drive the study.
+        meter: How long trainings took lately.
+        study: The study's name.
+        data: Directory of the data sets.
+        checkpoint_interval_s: Least time between two checkpoints of a running training.
+        running: Trial -> epoch of what runs now.
+        since: Trial -> epoch of its first attempt here: what came before is not charged to it again.
+        slots: The most bundles that were seen at work at once.
+    """
+
+    registry: Registry
+    schedule: Schedule
+    lease: Lease
+    meter: Meter
+    study: str
+    data: str
+    checkpoint_interval_s: float
+    running: dict[TrialKey, int] = field(default_factory=dict)
+    since: dict[TrialKey, int] = field(default_factory=dict)
+    slots: int = 1
+
+    _bundles: dict[TrialKey, str] = field(default_factory=dict)  # running trial -> its bundle
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def next_bundle(self, resources: Resources) -> Bundle | None:
+        """Claims and returns the next ready bundle of a class, None when there is none."""
+        while group := self.schedule.take(resources):
+            group += self._more_like(group, resources)
+            claims = self.registry.claim(self.lease, [trial.key for trial in group])
+            taken = {claim.trial.key for claim in claims}
+            self.schedule.refused(trial.key for trial in group if trial.key not in taken)
+            if not claims:
+                continue
+            number = f"{self.lease.owner.driver}-{next(self._numbers)}"
+            for claim in claims:
+                self.running[claim.trial.key] = claim.epoch
+                self.since.setdefault(claim.trial.key, claim.epoch)
+                self._bundles[claim.trial.key] = number
+            self.slots = max(self.slots, len(set(self._bundles.values())))
+            first = group[0]
+            return Bundle(
+                id=number,
+                stage=first.stage,
+                claims=tuple(claims),
+                parents=self._parents(first),
+                resources=resources,
+                study=self.study,
+                data=self.data,
+                checkpoint_interval_s=self.checkpoint_interval_s,
+            )
+        return None
+
+    def over(self, key: TrialKey) -> None:
+        """Forgets a trial whose attempt has ended."""
+        self.running.pop(key, None)
+        self._bundles.pop(key, None)
+
+    def by_class(self, trials: Mapping[TrialKey, Trial]) -> Mapping[Resources, int]:
+        """Returns the number of trials that run now, by class."""
+        found: dict[Resources, int] = defaultdict(int)
+        for key in self.running:
+            found[trials[key].resources] += 1
+        return found
+
+    def _more_like(self, group: Sequence[Trial], resources: Resources) -> list[Trial]:
+        """Takes further trainings along when they are short and enough is left for the other slots."""
+        recent_s = self.meter.recent_s("train")
+        if group[0].stage != "train" or recent_s is None or recent_s > SHORT_S:
+            return []
+        fair = self.schedule.demand().get(resources, 0) // (2 * self.slots)
+        more: list[Trial] = []
+        for _ in range(min(fair, int(BUNDLE_S / max(recent_s, 1e-3)), BUNDLE_LIMIT)):
+            more += self.schedule.take(resources)
+        return more
+
+    def _parents(self, trial: Trial) -> tuple[CheckpointRef, ...]:
+        found = []
+        for parent in trial.parents:
+            checkpoint = self.registry.checkpoint(parent)
+            assert checkpoint is not None, (
+                f"{trial.label}: its parent {parent} succeeded without a checkpoint"
+            )
+            found.append(checkpoint)
+        return tuple(found)
