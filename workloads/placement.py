@@ -16,7 +16,7 @@ from workloads.api import Placement
 
 
 def device_of(placement: Placement) -> torch.device:
-    """Returns the device of rank 0, the only one that this version uses.
+    """Returns the first device, that of this process; `ranks.of_rank` gives each rank a placement of its own.
 
     Raises:
         ValueError: No device, or one that this machine does not have.
@@ -45,6 +45,7 @@ def placed(placement: Placement, random: torch.Generator | None = None) -> Itera
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     benchmark = torch.backends.cudnn.benchmark
     outer = torch.get_rng_state()
+    outer_cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     if device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, read when its handle is made
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -63,6 +64,8 @@ def placed(placement: Placement, random: torch.Generator | None = None) -> Itera
             random.set_state(torch.get_rng_state())
     finally:
         torch.set_rng_state(outer)
+        if outer_cuda is not None:
+            torch.cuda.set_rng_state(outer_cuda, device)
         torch.backends.cudnn.benchmark = benchmark
         torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(deterministic)

@@ -70,6 +70,7 @@ def outputs(network: nn.Module, split: Split, **options: Any) -> torch.Tensor:
     """
     was_training = network.training
     network.eval()
-    parts = [network(x_NCHW, **options) for x_NCHW in torch.split(split.x_NCHW, EVALUATION_BATCH)]
+    dtype = next(network.parameters()).dtype
+    parts = [network(x_NCHW.to(dtype), **options) for x_NCHW in torch.split(split.x_NCHW, EVALUATION_BATCH)]
     network.train(was_training)
     return torch.cat(parts, dim=-2).double()

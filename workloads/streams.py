@@ -59,4 +59,5 @@ class Streams:
     def set_state(self, state: Mapping[str, torch.Tensor]) -> None:
         """Continues every stream where `state` was taken."""
         for name in NAMES:
-            getattr(self, name).set_state(state[name])
+            if name in state:  # a stream that came later than a checkpoint is at its beginning
+                getattr(self, name).set_state(state[name])

@@ -9,6 +9,7 @@ Shapes: B images of a mini-batch, P all parameters of the network.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,25 +20,24 @@ from typing import Any, Final, final
 import torch
 from torch import nn
 
-from workloads import checkpoint, predictions
+from workloads import checkpoint, predictions, ranks
 from workloads.api import Placement, Report
+from workloads.collective import Group
 from workloads.configs import TrainConfig, canonical
 from workloads.data import sets
 from workloads.data.configs import FACTS
 from workloads.data.loader import Loader
 from workloads.data.split import Split
+from workloads.learner import Learner
 from workloads.networks.build import build, initialise
-from workloads.networks.drawn import Drawn
-from workloads.networks.outputs import cross_entropy_sum
 from workloads.placement import device_of, placed
-from workloads.schedules import Length
-from workloads.sgd import FlatSGD
-from workloads.streams import Streams
+from workloads.schedules import Length, described
+from workloads.streams import Streams, generator
 
 REPORT_EVERY_S: Final = 2.0
 # Steps between two looks at whether the sums are finite: each look waits for the device.
 _LOOK_EVERY: Final = 16
-_LOSS, _ERRORS, _IMAGES = range(3)
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,16 @@ class Point:
 
 @final
 class Training:
-    """The training of one network."""
+    """The training of one network, or one rank's part in it."""
 
-    def __init__(self, config: TrainConfig, seed: int, data: sets.DataSet, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        seed: int,
+        data: sets.DataSet,
+        device: torch.device,
+        group: Group | None = None,
+    ) -> None:
         """Initialises a network; see `restore` to continue another's.
 
         Args:
@@ -71,15 +78,15 @@ class Training:
             seed: Feeds every stream.
             data: The data set, on the device.
             device: Where to compute.
+            group: The ranks that train it together, or None for one alone.
         """
         self.config, self.seed, self._data = config, seed, data
         self.streams = Streams.of(seed)
         self.network: nn.Module = build(config.network)
         initialise(self.network, self.streams.initialisation, config.initialisation)
         self.network.to(device)
-        self._drawn = [part for part in self.network.modules() if isinstance(part, Drawn)]
-        # on a CPU, filters with channels last make a step 8 % (8x8) to 40 % (32x32) faster
-        self._optimizer = FlatSGD(self.network, config.optimizer, channels_last=device.type == "cpu")
+        self._group = group
+        self._learner = Learner(self.network, config, device, group)
         facts = FACTS[config.data.name]
         plus = config.data.augmentation == "plus"
         self._loader = Loader(
@@ -121,21 +128,27 @@ class Training:
             if stop():
                 return self._point({})
 
+    def follow(self) -> None:
+        """Learns from the next mini-batch and nothing more: what a rank other than 0 does when called."""
+        self._learn()
+        if self._position == len(self._loader):
+            self._next_epoch()
+
+    def apart(self, rank: int) -> torch.Generator:
+        """Returns what stands in for the regularisation stream on another rank, whose masks must differ."""
+        return generator(f"regularisation/{rank}/{self.finished_steps}", self.seed)
+
     def _learn(self) -> None:
+        if self._group is not None:
+            self._group.call()
         x_BCHW, y_B = self._loader.batch(self._order, self._position, self.streams.augmentation)
-        self._optimizer.zero()
-        for part in self._drawn:
-            part.draw(self.streams.modules)
-        output = self.network(x_BCHW)
-        loss = cross_entropy_sum(output, y_B)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step(self._lr(self.finished_steps))
-        with torch.no_grad():
-            predicted_B = predictions.log_probabilities(self.network, output.detach()).argmax(1)
-            self._sums[_LOSS] += loss.detach().double() * len(y_B)
-            self._sums[_ERRORS] += (predicted_B != y_B).sum()
-            self._sums[_IMAGES] += len(y_B)
+        lr = self._lr(self.finished_steps)
+        self._sums += self._learner.learn(x_BCHW, y_B, lr, self.streams.modules)
         self._position += 1
+
+    def rates(self) -> str:
+        """Returns where the learning rate changes, as text."""
+        return described(self.config.schedule, self._length)
 
     def _lr(self, step: int) -> float:
         return self.config.optimizer.lr * self.config.schedule.scale(step, self._length)
@@ -150,14 +163,19 @@ class Training:
 
     def _finish_epoch(self) -> Point:
         metrics = self._epoch_metrics()
-        loss, error = self._evaluate(self._data.validation)
-        metrics |= {"validation_loss": loss, "validation_error": error}
-        if not math.isfinite(loss):
-            return self._ended(metrics, diverged=True)
+        due = (self._epoch + 1) % self.config.evaluate_every == 0 or self._epoch + 1 == self.config.epochs
+        if due and len(self._data.validation):
+            loss, error = self._evaluate(self._data.validation)
+            metrics |= {"validation_loss": loss, "validation_error": error}
+            if not math.isfinite(loss):
+                return self._ended(metrics, diverged=True)
+        self._next_epoch()
+        return self._point(metrics)
+
+    def _next_epoch(self) -> None:
         self._epoch, self._position = self._epoch + 1, 0
         self._sums.zero_()
         self._order = self._loader.order(self.streams.order)
-        return self._point(metrics)
 
     def _evaluate(self, split: Split) -> tuple[float, float]:
         output = predictions.outputs(self.network, split)
@@ -176,7 +194,9 @@ class Training:
     def save(self, folder: Path) -> None:
         """Writes everything that `restore` needs into an existing empty directory."""
         tensors = {f"stream.{name}": state for name, state in self.streams.state().items()}
-        tensors |= {"momentum": self._optimizer.momentum_P, "order": self._order, "sums": self._sums}
+        tensors |= {"momentum": self._learner.optimizer.momentum_P, "order": self._order, "sums": self._sums}
+        if self._learner.loss_scale is not None:
+            tensors["loss_scale"] = self._learner.loss_scale.state()
         state: dict[str, Any] = {"epoch": self._epoch, "position": self._position, "end": None}
         if self._end is not None:
             # as text: JSON has no NaN, and a diverged training's loss is one
@@ -212,7 +232,9 @@ class Training:
                 if name.startswith("stream.")
             }
         )
-        self._optimizer.momentum_P.copy_(tensors["momentum"])
+        self._learner.optimizer.momentum_P.copy_(tensors["momentum"])
+        if self._learner.loss_scale is not None:
+            self._learner.loss_scale.set_state(tensors["loss_scale"])
         self._order = tensors["order"]
         self._sums.copy_(tensors["sums"])
         self._epoch, self._position = state["epoch"], state["position"]
@@ -246,27 +268,37 @@ def train(
         ValueError: A checkpoint of another training, or a device that is not there.
     """
     config = canonical(config)
-    device = device_of(placement)
+    ranks.check(config, placement)
+    own = ranks.of_rank(placement, 0)
+    device = device_of(own)
     for index, seed in enumerate(seeds):
-        with placed(placement):
-            training = Training(config, seed, sets.load(config.data.name, data, device), device)
-            if index in resume:
-                training.restore(resume[index])
-        while True:
-            overdue = _alarm(report_every_s)
-            with placed(placement, training.streams.regularisation):
-                point = training.advance(overdue)
-            yield Report(
-                index=index,
-                evaluation="test" if point.ended and not point.diverged else "train",
-                step=point.step,
-                metrics=point.metrics,
-                save=_saver(training),
-                progress=point.progress,
-                diverged=point.diverged,
-            )
-            if point.ended:
-                break
+        begun = resume.get(index)
+        with ranks.together(config, seed=seed, data=data, resume=begun, placement=placement) as group:
+            with placed(own):
+                training = Training(config, seed, load(config, data, device), device, group)
+                if begun is not None:
+                    training.restore(begun)
+            _LOG.info("seed %d: learning rate %g, %s", seed, config.optimizer.lr, training.rates())
+            while True:
+                overdue = _alarm(report_every_s)
+                with placed(own, training.streams.regularisation):
+                    point = training.advance(overdue)
+                yield Report(
+                    index=index,
+                    evaluation="test" if point.ended and not point.diverged else "train",
+                    step=point.step,
+                    metrics=point.metrics,
+                    save=_saver(training),
+                    progress=point.progress,
+                    diverged=point.diverged,
+                )
+                if point.ended:
+                    break
+
+
+def load(config: TrainConfig, data: Path, device: torch.device) -> sets.DataSet:
+    """Returns the data set of a training, on a device."""
+    return sets.load(config.data.name, data, device)
 
 
 def _alarm(after_s: float) -> Callable[[], bool]:

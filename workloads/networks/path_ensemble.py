@@ -12,7 +12,7 @@ stem and fully connected layer are shared, every batch normalisation node keeps 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast, final
 
 import torch
@@ -46,7 +46,11 @@ class RunningStatistics(nn.Module):
 
 @final
 class SharedConvBN(nn.Module):
-    """Conv-BN-ReLU whose weights are shared by all prefixes that end in it, each with its own statistics."""
+    """Conv-BN-ReLU whose weights are shared by all prefixes that end in it, each with its own statistics.
+
+    Attributes:
+        normalise: Batch normalisation as a function, called as torch's is.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, prefixes: Sequence[str], norm: Norm) -> None:
         super().__init__()
@@ -55,6 +59,7 @@ class SharedConvBN(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.statistics = nn.ModuleDict({prefix: RunningStatistics(outputs) for prefix in prefixes})
         self.norm = norm
+        self.normalise: Callable[..., Tensor] = F.batch_norm
 
     def reset_parameters(self) -> None:
         """Leaves scale 1 and shift 0."""
@@ -64,15 +69,15 @@ class SharedConvBN(nn.Module):
     def forward(self, x_NCHW: Tensor, prefix: str) -> Tensor:
         """Returns the layer's output; in training it updates the statistics of this prefix alone."""
         own = cast(RunningStatistics, self.statistics[prefix])
-        y_NCHW = F.batch_norm(
+        y_NCHW = self.normalise(
             self.conv(x_NCHW),
             own.mean,
             own.variance,
             self.weight,
             self.bias,
-            training=self.training,
-            momentum=self.norm.momentum,
-            eps=self.norm.eps,
+            self.training,
+            self.norm.momentum,
+            self.norm.eps,
         )
         return F.relu(y_NCHW, inplace=True)
 
