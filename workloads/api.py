@@ -179,6 +179,10 @@ class Spec:
         runtime: "module:NAME" of the `Workload`.
         describe: "module:function" from a config to {"parameters", "longest_path", "flops",
             "paths"}, or empty when the workload describes nothing.
+        details: "module:function" from a config to what `orch model` says besides: {"path_lengths":
+            length -> number of ways, "printed": [{"figure", "source", "reproduced", "note"}],
+            "notes": [text]}; or empty.
+        picture: "module:function" from a config to an SVG drawing of the network, or empty.
     """
 
     name: str
@@ -191,6 +195,8 @@ class Spec:
     data_digest: Callable[[Any], str] = lambda config: ""
     runtime: str
     describe: str = ""
+    details: str = ""
+    picture: str = ""
 
 
 def load_object(path: str) -> Any:

@@ -11,6 +11,8 @@ from workloads.api import Condition, Placement, Report, Workload
 from workloads.configs import TrainConfig, canonical
 from workloads.evaluations import evaluate as evaluations
 from workloads.networks import describe as networks
+from workloads.networks import printed
+from workloads.networks.configs import Network
 
 
 @final
@@ -43,10 +45,38 @@ class Classification:
 
 def describe(config: TrainConfig) -> Mapping[str, float]:
     """Returns parameters, longest_path, flops and paths of the network that a configuration trains."""
+    return networks.describe(_network(config))
+
+
+def details(config: TrainConfig) -> Mapping[str, object]:
+    """Returns what `orch model` says of a network besides its description.
+
+    path_lengths: layers of a way from image to logits -> number of such ways, exactly.
+    printed: what papers print of it: figure, source, whether our exact count is that figure, note.
+    notes: what must be known before these are read.
+    """
+    network = _network(config)
+    parameters = networks.describe(network)["parameters"]
+    return {
+        "path_lengths": networks.path_lengths(network),
+        "printed": [
+            {
+                "figure": each.figure,
+                "source": each.source,
+                "reproduced": each.gives(parameters),
+                "note": each.note,
+            }
+            for each in printed.printed(network)
+        ],
+        "notes": [printed.NOTES[network.name]] if network.name in printed.NOTES else [],
+    }
+
+
+def _network(config: TrainConfig) -> Network:
     network = config.network
     if None in (network.classes, network.in_channels, network.input_size):
         network = canonical(config).network
-    return networks.describe(network)
+    return network
 
 
 WORKLOAD: Final = Classification()

@@ -23,4 +23,5 @@ SPEC: Final = Spec(
     recipes=RECIPES,
     runtime="workloads.classification:WORKLOAD",
     describe="workloads.classification:describe",
+    details="workloads.classification:details",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,25 +16,24 @@ def model(
     set_: Patches = None,
     workload: Annotated[str, typer.Option("--workload", help="Whose network.")] = "classification",
     data: Annotated[
-        str, typer.Option("--data", help="Data set that gives classes and input size.")
-    ] = "cifar10",
+        str | None,
+        typer.Option("--data", help="Data set that gives classes and input size; default: the papers'."),
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="FILE.svg", help="Write a drawing of the network.")
+    ] = None,
 ) -> None:
     """Describe a network: parameters, longest path, FLOPs, paths. Nothing is trained or downloaded."""
     from orchestrator.app.model import describe
-    from orchestrator.console.tables import listing
+    from orchestrator.console.networks import network_view
     from orchestrator.study.load import parse_patch
 
-    described = describe(
-        name, dict(parse_patch(text) for text in set_ or ()), current.settings(), workload=workload, data=data
-    )
+    patches = dict(parse_patch(text) for text in set_ or ())
+    described = describe(name, patches, current.settings(), workload=workload, data=data, drawing=draw)
     if current.json:
         current.emit("model", **described)
         return
-    network = described.pop("network")
-    rows = [*described.items(), *((f"network.{key}", value) for key, value in network.items())]
-    current.out().print(
-        listing(["", name], [(key, f"{value:,}" if isinstance(value, int) else value) for key, value in rows])
-    )
+    current.out().print(network_view(name, described))
 
 
 def config() -> None:

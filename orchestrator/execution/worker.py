@@ -6,6 +6,7 @@ it yields the events of each report (often none) and so gives its caller a chanc
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -124,7 +125,7 @@ def run_bundle(
 
 
 def describe(spec: Spec, config: Any) -> dict[str, float]:
-    """Returns the numbers of the network's description; what is None is left out.
+    """Returns the numbers of the network's description; what is None or too large to record is left out.
 
     Raises:
         ReportError: The description holds something else than numbers.
@@ -133,6 +134,11 @@ def describe(spec: Spec, config: Any) -> dict[str, float]:
         return {}
     described = load_object(spec.describe)(config)
     try:
-        return checked_metrics({name: value for name, value in described.items() if value is not None})
+        return checked_metrics({name: value for name, value in described.items() if _recorded(value)})
     except ReportError as error:
         raise ReportError(f"the description of the network, {spec.describe}: {error}") from None
+
+
+def _recorded(value: Any) -> bool:
+    # a thousand residual modules have 2^1000 paths and more: exact as an integer, beyond any float
+    return value is not None and not (isinstance(value, int) and abs(value) > sys.float_info.max)

@@ -24,6 +24,12 @@ def orch(tmp_path: Path) -> Orch:
         ("dfn --set depth=26 --set fusions=6", 392_506),
         ("path_ensemble --set depth=26 --set members=without_deepest", 392_506),
         ("component --set depth=98 --set path=LLL", 26_682),
+        ("preact_resnet --set depth=110 --set shortcut=A", 1_727_962),
+        ("preact_resnet", 1_730_522),
+        ("wrn --set width=10", 36_479_194),
+        ("vgg", 20_035_018),
+        ("dfn_mr_imagenet", 43_338_024),
+        ("resnet_imagenet --set depth=101", 44_549_160),
         # the last layer has 64 weights and a bias for each of 90 classes more
         ("resnet --set depth=110 --set classes=100", 1_730_714 + 90 * 65),
         # the first has 9 weights for each of 16 channels and each of 2 input channels less
@@ -50,3 +56,25 @@ def test_what_cannot_be_is_one_clear_message(orch: Orch, arguments: str, said: s
     done = orch("model", *arguments.split(), code=2)
     assert "Traceback" not in done.err
     assert said in done.err
+
+
+def test_path_lengths_are_exact(orch: Orch) -> None:
+    described = orch("model", "resnet", "--set", "depth=302", "--json").json
+    assert sum(described["path_lengths"].values()) == described["paths"] == 2**150
+    assert max(map(int, described["path_lengths"])) == described["longest_path"] == 302
+    # the shortest has the first and last layer and two projections; no other way is as short
+    assert described["path_lengths"]["4"] == 1
+    assert described["path_lengths"]["5"] == 2  # one of the branches beside a projection in place of it
+    assert "2^150 = 1.43 × 10^45" in orch("model", "resnet", "--set", "depth=302").out
+
+
+def test_printed_figures_stand_beside_exact_ones(orch: Orch) -> None:
+    (printed,) = orch("model", "dfn_mr", "--set", "depth=50", "--set", "width=4", "--json").json["printed"]
+    assert printed["figure"] == "24.8M"
+    assert not printed["reproduced"]
+    out = orch("model", "dfn_mr", "--set", "depth=50", "--set", "width=4").out
+    assert "24,151,882" in out
+    assert "24.8M (Zhao et al. 2016, Table 5): no stated rule gives it" in out
+    assert "20M (Zagoruyko and Komodakis 2017, Table 2): reproduced" in orch("model", "vgg").out
+    assert orch("model", "vgg", "--set", "classes=7", "--json").json["printed"] == []
+    assert "interpretation" in orch("model", "dfn1_imagenet").out

@@ -19,7 +19,7 @@ from orchestrator.execution.effort import (
     resolve_by_name,
 )
 from orchestrator.execution.training import STOP_GRACE_S
-from orchestrator.execution.worker import run_bundle, run_trials
+from orchestrator.execution.worker import describe, run_bundle, run_trials
 from orchestrator.model.plan import Resources, State, Trial
 from orchestrator.model.run import (
     Bundle,
@@ -307,3 +307,12 @@ def test_placement() -> None:
 
 def test_workloads_are_found_by_the_study_languages_rules() -> None:
     assert resolve_by_name("tests.toy_workload:SPEC", modules=["tests"]) is SPEC
+
+
+def test_a_description_beyond_any_float_is_left_out() -> None:
+    deep = replace(SPEC, describe=f"{__name__}:astronomical")
+    assert describe(deep, None) == {"parameters": 7.0, "paths": float(2**1023)}
+
+
+def astronomical(config: Any) -> dict[str, Any]:
+    return {"parameters": 7, "paths": 2**1023, "more": 2**1024, "less": -(2**1100), "none": None}
