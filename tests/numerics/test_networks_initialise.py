@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
+from workloads.initialisation import Normal, Orthogonal, Xavier
 from workloads.networks.build import build, initialise
 from workloads.networks.configs import DFNMR, PathEnsemble, ResNet
 
@@ -97,3 +98,58 @@ def test_scales_one_shifts_zero() -> None:
         for key in norms + shared:
             expected = 1.0 if key.endswith("weight") else 0.0
             assert torch.equal(state[key], torch.full_like(state[key], expected)), key
+
+
+SCHEMES = [
+    (Xavier(), lambda w: math.sqrt(3 / w[0].numel())),
+    (Xavier(form="both"), lambda w: math.sqrt(6 / ((w.shape[0] + w.shape[1]) * w[0, 0].numel()))),
+]
+
+
+@pytest.mark.parametrize(("scheme", "bound"), SCHEMES, ids=["caffe", "both"])
+def test_xavier_is_uniform_in_every_layer(scheme, bound) -> None:
+    made = build(ResNet(depth=20, width=2, **SHAPE))
+    initialise(made, torch.Generator().manual_seed(0), scheme)
+    weights = [part.weight for part in made.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(weights) == 19 + 2 + 1
+    for weight in weights:
+        scaled = (weight.detach().double().numpy().ravel() / bound(weight) + 1) / 2
+        assert stats.kstest(scaled, "uniform").pvalue > 1e-4
+
+
+def test_normal_has_one_deviation_for_every_shape() -> None:
+    made = build(ResNet(depth=20, width=2, **SHAPE))
+    initialise(made, torch.Generator().manual_seed(0), Normal(std=1e-8, head=True))
+    weights = [part.weight for part in made.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
+    for weight in weights:
+        assert stats.kstest(weight.detach().double().numpy().ravel() / 1e-8, "norm").pvalue > 1e-4
+    initialise(made, torch.Generator().manual_seed(0), Normal(std=0))
+    assert all(float(weight.abs().max()) == 0 for weight in weights[:-1])
+    assert 0 < weights[-1].abs().max() <= 1 / math.sqrt(128)  # the head stays as under he
+
+
+def test_orthogonal_filters_times_a_gain() -> None:
+    made = build(ResNet(depth=14, width=2, **SHAPE))
+    initialise(made, torch.Generator().manual_seed(0), Orthogonal(gain=3.0))
+    tested = 0
+    for part in made.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            rows = part.weight.detach().double().flatten(1)
+            product = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
+            assert torch.allclose(product, 9 * torch.eye(len(product), dtype=torch.float64), atol=1e-4)
+            tested += 1
+    assert tested == 13 + 2
+
+
+@pytest.mark.parametrize("scheme", [Xavier(), Normal(head=True), Orthogonal(head=True)], ids=lambda s: s.name)
+def test_every_scheme_follows_its_generator_alone(scheme) -> None:
+    def drawn(seed):
+        made = build(CONFIGS[0])
+        torch.manual_seed(seed + 100)
+        initialise(made, torch.Generator().manual_seed(seed), scheme)
+        return made.state_dict()
+
+    one, same, other = drawn(1), drawn(1), drawn(2)
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert not torch.equal(one["head.fc.weight"], other["head.fc.weight"])
+    assert not torch.equal(one["stem.conv.weight"], other["stem.conv.weight"])
