@@ -113,7 +113,8 @@ class Registry(Protocol):
         Args:
             submission: What was asked for.
             plan: Its plan.
-            rerun: Trials to compute again whatever their state, but for those that run.
+            rerun: Trials to compute again whatever their state, but for those that run; from the
+                start: their checkpoints are forgotten.
             wanted: Trials that the submission is to run; None for the plan's.
 
         Returns:

@@ -15,7 +15,7 @@ from orchestrator.registry.codec import FORGOTTEN, Documents, clean, documents, 
 from orchestrator.registry.engine import AnyRow, chunks, insert_new, upsert
 from orchestrator.registry.leases import lock_study
 from orchestrator.registry.moment import Moments
-from orchestrator.registry.tables import AssignmentRow, ParentRow, SubmissionRow, TrialRow
+from orchestrator.registry.tables import AssignmentRow, CheckpointRow, ParentRow, SubmissionRow, TrialRow
 
 _BATCH = 5_000  # rows held in memory at a time
 _TRIED = (State.FAILED.value, State.BLOCKED.value, State.CANCELLED.value)
@@ -45,6 +45,7 @@ def record(
     _reopen(connection, plan.trials if wanted is None else wanted, _TRIED)
     # A trial that runs at this moment ends first: its driver would only be refused later.
     _reopen(connection, rerun, tuple(state.value for state in State if state is not State.RUNNING))
+    _start_over(connection, rerun)
     _assignments(connection, plan, waiting)
     return recorded
 
@@ -92,6 +93,15 @@ def _reopen(connection: sa.Connection, keys: Iterable[TrialKey], states: Sequenc
         connection.execute(
             sa.update(TrialRow).where(TrialRow.key.in_(chunk), TrialRow.state.in_(states)).values(**FORGOTTEN)
         )
+
+
+def _start_over(connection: sa.Connection, keys: Iterable[TrialKey]) -> None:
+    """Forgets the checkpoints of trials that wait: they hold what is to be computed anew."""
+    for chunk in chunks(sorted(keys)):
+        waiting = sa.select(TrialRow.key).where(
+            TrialRow.key.in_(chunk), TrialRow.state == State.PENDING.value
+        )
+        connection.execute(sa.delete(CheckpointRow).where(CheckpointRow.trial.in_(waiting)))
 
 
 def _assignments(connection: sa.Connection, plan: Plan, waiting: Documents) -> None:
