@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ class Status:
     """A study's derived status.
 
     Attributes:
-        status: "running", "done", "failed" (nothing left to run, some trials failed) or "interrupted".
+        status: "running", "done", "failed" (nothing left to run, some trials failed) or "interrupted";
+            of the cells that the submission asked for.
         trainings: State -> number of trainings; evaluations: likewise.
         failures: Failed trials with their status.
         driver: Who drives it now.
@@ -40,7 +41,8 @@ def status(session: Session, name: str) -> Status:
     Raises:
         NotFoundError: The store has no such study.
     """
-    submission = recorded(session, name)
+    submission = recorded(session, study_name(session, name))
+    name = submission.study
     trials = session.registry.trials(name)
     statuses = session.registry.statuses(list(trials))
     counts: dict[str, Counter[State]] = {"train": Counter(), "evaluate": Counter()}
@@ -54,7 +56,7 @@ def status(session: Session, name: str) -> Status:
     both = counts["train"] + counts["evaluate"]
     if driver is not None:
         text = "running"
-    elif any(not state.final for state in both):
+    elif any(not statuses[key].state.final for key in selected(session, name, submission.cells)):
         text = "interrupted"
     else:
         text = "failed" if both[State.FAILED] else "done"
@@ -94,7 +96,7 @@ def show(session: Session, prefix: str) -> TrialReport:
         prefix: The trial's key or its beginning.
 
     Raises:
-        NotFoundError: No trial's key begins so.
+        NotFoundError: No trial's key begins so, or no study plans it any more.
         UsageError: Several do.
     """
     from orchestrator.store.results import ParquetResults
@@ -102,12 +104,14 @@ def show(session: Session, prefix: str) -> TrialReport:
     key = one_trial(session, prefix)
     registry = session.registry
     assignments = registry.assigned([key])
-    trial = next(
-        found
-        for study in dict.fromkeys(assignment.study for assignment in assignments)
-        for found in registry.trials(study).values()
-        if found.key == key
-    )
+    studies = dict.fromkeys(assignment.study for assignment in assignments)
+    plans = (registry.trials(study) for study in studies)
+    trial = next((trials[key] for trials in plans if key in trials), None)
+    if trial is None:
+        raise NotFoundError(
+            f"trial {key} is in the plan of no study any more: its study was submitted without it since; "
+            f"its log is {log_file(session, key)}"
+        )
     # Rows of superseded attempts stay in their parts: the registry says which part counts.
     valid = registry.results([key]).get(key)
     parts = [part for part in registry.parts([key]) if part.path == valid]
@@ -150,10 +154,20 @@ def trials_of(
         name: The study.
         filters: `--cells` filters.
     """
-    study = study_of(session, name).name if study_file(name) else recorded(session, name).study
+    study = study_name(session, name)
     keys = selected(session, study, filters)
     known = session.registry.statuses(list(keys))
     return [(each, known[each.trial]) for each in session.registry.assignments(study) if each.trial in keys]
+
+
+def study_name(session: Session, text: str) -> str:
+    """Returns the name of a recorded study, which its file may stand for.
+
+    Raises:
+        NotFoundError: The store has no such study.
+        StudyError: The file is invalid.
+    """
+    return study_of(session, text).name if study_file(text) else recorded(session, text).study
 
 
 def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[TrialKey]:
@@ -193,6 +207,14 @@ def cancel(session: Session, name: str, filters: Sequence[str] = (), trial: str 
 
     Returns:
         How many trials were not final yet.
+
+    Raises:
+        NotFoundError: The store has no such study, or the study no such trial.
     """
-    keys = {one_trial(session, trial)} if trial else selected(session, recorded(session, name).study, filters)
+    study = study_name(session, name)
+    keys: Collection[TrialKey] = selected(session, study, filters)
+    if trial:
+        keys = {one_trial(session, trial)} & set(keys)
+        if not keys:
+            raise NotFoundError(f"no trial {trial!r} in {study!r}; `orch show {study}` lists its trials")
     return session.registry.request_cancel(list(keys))

@@ -30,6 +30,7 @@ from orchestrator.ports import Registry, ResultStore, Tracker
 BATCH = 200  # items whose rows are read together
 ACKNOWLEDGE = 20  # applied items removed from the outbox in one transaction
 ROUND_S = 1.0  # between two looks at the outbox: repeats of one training's item collapse meanwhile
+LOOK_S = 0.2  # how often a wait for an empty outbox asks whether it is to end
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 ENDED = "|ended"  # suffix of the remembered key that says a submission's run has been ended
 
@@ -82,8 +83,8 @@ class Mirror:
         self._thread = threading.Thread(target=self._run, name="orch-mirror", daemon=True)
         self._thread.start()
 
-    def drain(self, timeout_s: float) -> int:
-        """Waits until the outbox is empty, at most `timeout_s`.
+    def drain(self, timeout_s: float, *, enough: Callable[[], bool] = lambda: False) -> int:
+        """Waits until the outbox is empty, at most `timeout_s`, or until `enough` says so.
 
         Returns:
             The number of items that remain.
@@ -95,9 +96,9 @@ class Mirror:
             self._changed.notify_all()
             while self._answered < mine and self._thread is not None and self._thread.is_alive():
                 left = deadline - time.monotonic()
-                if left <= 0:
+                if left <= 0 or enough():
                     break
-                self._changed.wait(left)
+                self._changed.wait(min(left, LOOK_S))
             emptied = self._answered >= mine and not self._aside
         if emptied:
             return 0

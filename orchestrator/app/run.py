@@ -18,7 +18,7 @@ from orchestrator.driver.drive import Drive
 from orchestrator.driver.progress import Progress, Summary
 from orchestrator.driver.schedule import Schedule
 from orchestrator.driver.signals import StopSignals
-from orchestrator.errors import Problem, StudyError
+from orchestrator.errors import Problem, StudyError, TargetError
 from orchestrator.model.plan import Assignment, State, TrialKey
 from orchestrator.model.run import Lease, Submission
 from orchestrator.model.study import Study
@@ -26,6 +26,7 @@ from orchestrator.model.table import Table
 
 # File name of the tables' artifacts -> format.
 TABLE_FILES = {"md": "md", "csv": "csv", "html": "html", "tex": "latex", "json": "json"}
+STOPPED_S = 10.0  # how long a submission that was asked to end waits for the mirror, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class Finish:
         submission: As recorded.
         summary: Counts and failures.
         tables: As the results stand.
-        exit_code: 0, 1 (some trials failed), 130 or 143 (interrupted and resumable).
+        exit_code: 0, 1 (some trials failed), 2 (some tables cannot be built), 5 (the disk is full), 130 or
+            143 (interrupted and resumable).
         unmirrored: Outbox items that the mirror has yet to show.
         problems: Why other tables of the study cannot be built.
     """
@@ -91,9 +93,15 @@ def run(
     checkpoints = DirectoryCheckpoints(session.layout.root)
     results = ParquetResults(session.layout.root)
     mirror = build_mirror(session)
-    code = code_of(workload_of(study, settings))
+    made_by = code_of(workload_of(study, settings))
+
+    signals = StopSignals(lambda number: drive.stop())
+    told: list[int] = []
 
     def shown(progress: Progress) -> None:
+        if signals.number is not None and not told:
+            told.append(signals.number)
+            view.note("stopping: running trainings save a checkpoint and end; Ctrl-C stops at once")
         view.progress(progress)
         if progress.committed and view.wants_tables():
             view.tables(try_tables(session, study)[0])
@@ -112,11 +120,10 @@ def run(
         checkpoint_interval_s=settings.checkpoint_interval_s,
         # Trainings that other studies share show there too.
         mirror=items_by_outcome(registry.assigned(list(trials)), gathers=gathers),
-        stamp={"code": code.digest, "commit": code.commit, "submission": submission.id},
+        stamp={"code": made_by.digest, "commit": made_by.commit, "submission": submission.id},
         on_progress=shown,
     )
     shown_anew = new or any(not states.get(key, State.PENDING).final for key in wanted)
-    signals = StopSignals(lambda number: drive.stop())
     if mirror and shown_anew:
         registry.commit(lease, mirror=opening_items(submission))
     if mirror and (shown_anew or registry.outbox(limit=1)):
@@ -129,20 +136,31 @@ def run(
                 checkpoints=checkpoints,
                 max_concurrent=running.max_concurrent or settings.max_concurrent,
             )
-            summary = drive.run(executor, after_start=signals.install)
-        if mirror and shown_anew:
-            registry.commit(lease, mirror=closing_items(submission, assignments, gathers=gathers))
-        unmirrored = mirror.drain(settings.mirror_wait_s) if mirror else 0
+            try:
+                summary = drive.run(executor, after_start=signals.install)
+            except TargetError:
+                if signals.number is None:
+                    raise
+                # Who ends a whole process group ends our cluster with us: that is the interruption.
+                summary = drive.summary()
+            if mirror and shown_anew:
+                registry.commit(lease, mirror=closing_items(submission, assignments, gathers=gathers))
+            unmirrored = 0
+            if mirror:
+                asked = signals.number
+                wait_s = settings.mirror_wait_s if asked is None else min(STOPPED_S, settings.mirror_wait_s)
+                unmirrored = mirror.drain(wait_s, enough=lambda: signals.number != asked)
     finally:
         if mirror:
             mirror.stop()
     tables, problems = try_tables(session, study)
+    code = _exit_code(summary, signals.number, unmirrored)
     return Finish(
         submission=submission,
         summary=summary,
         tables=tables,
         problems=problems,
-        exit_code=_exit_code(summary, signals.number) or (StudyError.exit_code if problems else 0),
+        exit_code=code or (StudyError.exit_code if problems else 0),
         unmirrored=unmirrored,
     )
 
@@ -189,10 +207,12 @@ def _cells(
     for each in assignments:
         if each.trial in wanted and each.cell in found:  # a gather is of several cells, and so of none
             found[each.cell].append(each.trial)
-    return found
+    return {cell: keys for cell, keys in found.items() if keys}
 
 
-def _exit_code(summary: Summary, number: int | None) -> int:
-    if summary.interrupted:
+def _exit_code(summary: Summary, number: int | None, unmirrored: int) -> int:
+    if summary.interrupted or (number is not None and unmirrored):
         return 143 if number == signal.SIGTERM else 130
-    return 1 if summary.counts.get(State.FAILED) or summary.halted else 0
+    if summary.halted:
+        return TargetError.exit_code
+    return 1 if summary.counts.get(State.FAILED) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -11,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import NotFoundError
-from orchestrator.model.run import Owner
+from orchestrator.errors import NotFoundError, OrchError
+from orchestrator.model.run import Lease, Owner
 from orchestrator.ports import Registry
 from orchestrator.settings import Settings
 from orchestrator.store.layout import Layout
@@ -54,7 +55,10 @@ class Session:
         """The tracking URI of the mirror, None when it is off."""
         if self.settings.mlflow_uri == "off":
             return None
-        return self.settings.mlflow_uri or f"sqlite:///{self.layout.mirror}"
+        if self.settings.mlflow_uri:
+            return self.settings.mlflow_uri
+        # Only what a URL would read otherwise is quoted: MLflow makes folders of what it is given.
+        return "sqlite:///" + str(self.layout.mirror).replace("%", "%25").replace("?", "%3F")
 
 
 def store_exists(settings: Settings) -> bool:
@@ -91,9 +95,27 @@ def open_session(settings: Settings, *, create: bool = False) -> Iterator[Sessio
         registry.close()
 
 
+@contextmanager
+def driving(session: Session, study: str) -> Iterator[Lease]:
+    """Yields the right to drive a study, and gives it back.
+
+    Raises:
+        HeldError: Another driver has it.
+    """
+    lease = session.registry.acquire(study, new_owner(), session.settings.lease_s)
+    try:
+        yield lease
+    finally:
+        try:
+            session.registry.release(lease)
+        except (OrchError, OSError):
+            # A full disk, say, which may be why we are here: that is told, and the lease runs out by itself.
+            logging.getLogger(__name__).debug("the lease could not be given back", exc_info=True)
+
+
 def registry_url(settings: Settings) -> str:
-    """Returns the registry's database URL."""
-    return settings.registry_url or f"sqlite:///{Layout(settings.store.absolute()).registry}"
+    """Returns the registry's database URL, or the path of its file: a path may hold what a URL may not."""
+    return settings.registry_url or str(Layout(settings.store.absolute()).registry)
 
 
 def back_up(session: Session) -> None:

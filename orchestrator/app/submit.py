@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import os
 
 from orchestrator.app.inspect import selected
 from orchestrator.app.planning import Planned, Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Finish, Running, run
-from orchestrator.app.session import SystemClock, back_up, new_owner, open_session
+from orchestrator.app.session import SystemClock, back_up, driving, open_session
 from orchestrator.app.view import View
 from orchestrator.model.plan import State
 from orchestrator.model.run import Submission
@@ -30,38 +31,35 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
     """
     # First without a store: an invalid file leaves no trace.
     planned = plan_study(request, settings)
-    with open_session(settings, create=True) as session:
-        lease = session.registry.acquire(planned.study.name, new_owner(), settings.lease_s)
-        try:
-            planned = plan_study(request, settings, session.registry)
-            to_run = [
-                key
-                for key in planned.wanted
-                if key in planned.stale or not planned.plan.state(key).has_result
-            ]
-            view.planned(planned.plan, len(to_run))
-            submission = _submission(planned, request, running)
-            previous = session.registry.submissions(planned.study.name)
-            new = bool(to_run) or not previous or _differs(previous[-1], submission)
-            if new:
-                back_up(session)
-                submission = session.registry.record(
-                    submission, planned.plan, rerun=planned.stale, wanted=planned.wanted
-                )
-            else:
-                submission = previous[-1]
-            return run(
-                session,
-                lease,
-                submission,
-                planned.study,
-                wanted=planned.wanted,
-                running=running,
-                view=view,
-                new=new,
+    with (
+        open_session(settings, create=True) as session,
+        driving(session, planned.study.name) as lease,
+    ):
+        planned = plan_study(request, settings, session.registry)
+        to_run = [
+            key for key in planned.wanted if key in planned.stale or not planned.plan.state(key).has_result
+        ]
+        view.planned(planned.plan, planned.wanted)
+        submission = _submission(planned, request, running)
+        previous = session.registry.submissions(planned.study.name)
+        new = bool(to_run) or not previous or _differs(previous[-1], submission)
+        if new:
+            back_up(session)
+            submission = session.registry.record(
+                submission, planned.plan, rerun=planned.stale, wanted=planned.wanted
             )
-        finally:
-            session.registry.release(lease)
+        else:
+            submission = previous[-1]
+        return run(
+            session,
+            lease,
+            submission,
+            planned.study,
+            wanted=planned.wanted,
+            running=running,
+            view=view,
+            new=new,
+        )
 
 
 def resume(
@@ -90,16 +88,20 @@ def resume(
     with open_session(settings) as session:
         submission = recorded(session, study_of(session, name).name)
         study = study_of(session, submission.study)
-        lease = session.registry.acquire(study.name, new_owner(), settings.lease_s)
-        try:
+        with driving(session, study.name) as lease:
             wanted = selected(session, study.name, submission.cells)
             again = {State.FAILED} if failed else set()
             again |= {State.CANCELLED} if include_cancelled else set()
             if again:
                 session.registry.requeue(wanted, again)
             return run(session, lease, submission, study, wanted=wanted, running=running, view=view)
-        finally:
-            session.registry.release(lease)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, a user without a name
+        return str(os.getuid())
 
 
 def _submission(planned: Planned, request: Request, running: Running) -> Submission:
@@ -118,7 +120,7 @@ def _submission(planned: Planned, request: Request, running: Running) -> Submiss
         arguments={
             "executor": running.executor,
             "max_concurrent": running.max_concurrent,
-            "user": getpass.getuser(),
+            "user": _user(),
         },
     )
 

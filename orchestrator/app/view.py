@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from orchestrator.driver.progress import Progress
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, TrialKey
 from orchestrator.model.table import Table
 
 
 class View(Protocol):
     """Something that shows a submission while it runs."""
 
-    def planned(self, plan: Plan, wanted: int) -> None:
+    def planned(self, plan: Plan, wanted: frozenset[TrialKey]) -> None:
         """Shows what will run."""
         ...
 
@@ -37,7 +37,7 @@ class View(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def planned(self, plan: Plan, wanted: int) -> None:
+    def planned(self, plan: Plan, wanted: frozenset[TrialKey]) -> None:
         """Shows nothing."""
 
     def progress(self, progress: Progress) -> None:

@@ -43,6 +43,7 @@ class Globals:
         yes: Answer every question with yes.
         debug: Show tracebacks.
         store: Directory of the store.
+        emitted: Whether standard output has its JSON document already.
     """
 
     json: bool = False
@@ -53,6 +54,7 @@ class Globals:
     yes: bool = False
     debug: bool = False
     store: str | None = None
+    emitted: bool = False
 
     def settings(self, **flags: Any) -> Settings:
         """Returns the settings in force with this call's flags."""
@@ -72,10 +74,18 @@ class Globals:
 
         return make_console(stderr=True, no_color=self.no_color)
 
-    def emit(self, kind: str, **content: Any) -> None:
-        """Prints one JSON document on standard output."""
+    def emit(self, kind: str, *, line: bool = False, **content: Any) -> None:
+        """Prints one JSON document on standard output.
+
+        Args:
+            kind: What it is.
+            line: Whether to print it on one line, for a stream of documents.
+            content: Its fields.
+        """
+        self.emitted = True
         document = {"schema_version": SCHEMA_VERSION, "kind": kind, **content}
-        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, default=str) + "\n")
+        indent = None if line else 2
+        sys.stdout.write(json.dumps(document, indent=indent, allow_nan=False, default=str) + "\n")
 
 
 # The flags of the call under way: set once by `hoist`, read by the verbs.

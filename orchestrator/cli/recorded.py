@@ -87,6 +87,7 @@ def watch(study: StudyName) -> None:
     from orchestrator.app import inspect
     from orchestrator.app.results import study_of
     from orchestrator.app.session import open_session
+    from orchestrator.cli.shapes import status_shape
 
     with open_session(current.settings()) as session:
         name = study_of(session, study).name
@@ -95,7 +96,11 @@ def watch(study: StudyName) -> None:
             found = inspect.status(session, name)
             counts = (dict(found.trainings), dict(found.evaluations), found.status)
             if counts != shown:
-                _print_status(found)
+                if current.json:
+                    current.emit("status", line=True, studies=[status_shape(found)])
+                    sys.stdout.flush()
+                else:
+                    _print_status(found)
                 shown = counts
             if found.driver is None:
                 return

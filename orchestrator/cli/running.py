@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,7 +44,7 @@ def submit(
     from orchestrator.app.submit import submit as run
 
     settings = current.settings(executor=executor, max_concurrent=max_concurrent)
-    with _view() as view:
+    with _told_when_stopped(), _view() as view:
         finish = run(
             request(study, set_, seeds, cells, max_trials),
             Running(executor=settings.executor, max_concurrent=settings.max_concurrent),
@@ -65,7 +68,7 @@ def resume(
     from orchestrator.app.submit import resume as run
 
     settings = current.settings(executor=executor, max_concurrent=max_concurrent)
-    with _view() as view:
+    with _told_when_stopped(), _view() as view:
         finish = run(
             study,
             Running(executor=settings.executor, max_concurrent=settings.max_concurrent),
@@ -92,6 +95,16 @@ def cancel(
         current.emit("cancel", study=study, cancelled=number)
     else:
         print(f"{number} trials cancelled; `orch resume {study} --include-cancelled` runs them after all")
+
+
+@contextmanager
+def _told_when_stopped() -> Iterator[None]:
+    """Says what a second Ctrl-C leaves behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; what was recorded is safe: `orch resume STUDY` goes on", file=sys.stderr)
+        raise
 
 
 def _view() -> LiveView:

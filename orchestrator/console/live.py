@@ -15,7 +15,7 @@ from rich.text import Text
 from orchestrator.console.tables import plan_line, table_view
 from orchestrator.console.text import duration, printable, safe
 from orchestrator.driver.progress import Progress
-from orchestrator.model.plan import Plan, State
+from orchestrator.model.plan import Plan, State, TrialKey
 from orchestrator.model.table import Table
 
 LINE_EVERY_S = 10.0
@@ -47,23 +47,23 @@ class LiveView:
     ) -> None:
         self._end()
 
-    def planned(self, plan: Plan, wanted: int) -> None:
+    def planned(self, plan: Plan, wanted: frozenset[TrialKey]) -> None:
         """Shows what will run."""
         if self._quiet:
             return
-        self._console.print(safe(plan_line(plan, frozenset(plan.trials))))
+        self._console.print(safe(plan_line(plan, wanted)))
         for note in plan.notes:
             self._console.print(Text(f"note: {printable(note)}", style="dim"), soft_wrap=True)
-        if wanted and self._console.is_terminal:
-            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
-            self._live.start()
 
     def progress(self, progress: Progress) -> None:
         """Shows how far it is."""
         self._progress = progress
         if self._quiet:
             return
-        if self._live is not None:
+        if self._console.is_terminal:
+            if self._live is None:
+                self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+                self._live.start()
             self._live.update(self._display())
             return
         now = self._monotonic()

@@ -109,9 +109,11 @@ def plan_line(plan: Plan, wanted: frozenset[str]) -> str:
     cached = sum(plan.state(trial.key).has_result for trial in trials)
     failed = sum(plan.state(trial.key) is State.FAILED for trial in trials)
     again = f" ({failed} failed before)" if failed else ""
+    tests = [each for each in plan.assignments if each.evaluation == "test" and each.trial in wanted]
+    cells = len({each.cell for each in tests})
     seeds = sorted({trial.seed for trial in trials})
     shown = ", ".join(map(str, seeds[:10])) + (", ..." if len(seeds) > 10 else "")
     return (
-        f"{plan.study}: {len(plan.cells)} cells, seeds {shown}, {len(trials)} trials: {trainings} trainings, "
+        f"{plan.study}: {cells} cells, seeds {shown}, {len(trials)} trials: {trainings} trainings, "
         f"{len(trials) - trainings} evaluations; {cached} cached, {len(trials) - cached} to run{again}"
     )

@@ -158,7 +158,7 @@ class Drive:
                 f"the store cannot be written: {error}. Nothing that was recorded is lost: free space or "
                 f"mend the disk, then `orch resume {self.study}`"
             ) from error
-        return self._summary()
+        return self.summary()
 
     def _run(self, executor: Executor, after_start: Callable[[], None]) -> None:
         self._began = self._renewed = self._polled = self._offered = self.clock.monotonic()
@@ -302,7 +302,8 @@ class Drive:
             committed=committed,
         )
 
-    def _summary(self) -> Summary:
+    def summary(self) -> Summary:
+        """Returns how far it came."""
         wanted = self.schedule.wanted
         states = {key: state for key, state in self.schedule.states().items() if key in wanted}
         return Summary(

@@ -7,11 +7,9 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,15 +286,15 @@ def _umask(mask: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kept_signals() -> Iterator[None]:
-    """Puts the program's handler of SIGTERM back: `ray.init` sets its own, which exits at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
+    """Keeps the program's handler of SIGTERM: `ray.init` sets its own early on, which exits at once."""
+    from ray._private import utils
+
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        utils.set_sigterm_handler = before
 
 
 @contextlib.contextmanager

@@ -135,6 +135,9 @@ def backup(path: Path, directory: Path) -> Path:
     Args:
         path: The SQLite file.
         directory: Where the copy goes: registry-<UTC time>.db. The newest 48 are kept.
+
+    Raises:
+        TargetError: The disk is full or failing.
     """
     directory.mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -150,6 +153,10 @@ def backup(path: Path, directory: Path) -> Path:
         target = directory / f"registry-{stamp}-{uuid.uuid4().hex[:4]}.db"
         temporary.rename(target)
         _sync(directory)
+    except sqlite3.Error as error:
+        raise TargetError(
+            f"the registry cannot be copied to {directory}: {error}; free space there or mend the disk"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     for old in sorted(directory.glob("registry-*.db"))[:-_BACKUPS_KEPT]:
