@@ -1,6 +1,7 @@
 """Exceptions of `orch`, one tree.
 
     OrchError                    anything a user should read as one clear message
+    +-- DataError (1)            a data set that is missing, damaged or cannot be had
     +-- UsageError (2)           a flag or a combination of flags that cannot work
     +-- StudyError (2)           an invalid study file: carries every problem found
     +-- NotFoundError (3)        no such study, cell, trial, table
@@ -23,6 +24,10 @@ class OrchError(Exception):
     """A failure that is told to the user as one message, without a traceback."""
 
     exit_code = 1
+
+
+class DataError(OrchError):
+    """A data set that is missing, damaged or cannot be had."""
 
 
 class UsageError(OrchError, ValueError):

@@ -177,6 +177,8 @@ class Spec:
             other fields (class count from the data set, say).
         data_digest: Digest of the data a config reads; constant for known sets.
         runtime: "module:NAME" of the `Workload`.
+        data_sets: "module" with `NAMES`, and with `check(name, folder)` and `fetch(name, folder)` that return
+            part -> number of images; or empty.
         describe: "module:function" from a config to {"parameters", "longest_path", "flops",
             "paths"}, or empty when the workload describes nothing.
         details: "module:function" from a config to what `orch model` says besides: {"path_lengths":
@@ -194,6 +196,7 @@ class Spec:
     canonical: Callable[[Any], Any] = lambda config: config
     data_digest: Callable[[Any], str] = lambda config: ""
     runtime: str
+    data_sets: str = ""
     describe: str = ""
     details: str = ""
     picture: str = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
-from workloads.data.configs import FACTS, Data, Digits
+from workloads.data.configs import Data, DataFacts, Digits, facts_of
 from workloads.ghost import chunk_sizes
 from workloads.initialisation import He, Initialisation
 from workloads.networks.configs import Network, ResNet
@@ -89,8 +89,8 @@ def canonical(config: TrainConfig) -> TrainConfig:
     Raises:
         ValueError: A network whose input size or classes are not those of the data set.
     """
-    facts = FACTS[config.data.name]
-    network = _on(config.network, config.data.name)
+    facts = facts_of(config.data)
+    network = _on(config.network, config.data.name, facts)
     data = config.data
     if data.augmentation == "auto":
         data = replace(data, augmentation=facts.auto)
@@ -122,9 +122,8 @@ def _optimizer(optimizer: SGD) -> SGD:
 
 
 @lru_cache(maxsize=4096)  # a study has far fewer networks than cells
-def _on(network: Network, data: str) -> Network:
+def _on(network: Network, data: str, facts: DataFacts) -> Network:
     """Returns the canonical network for a data set, its classes and input filled in."""
-    facts = FACTS[data]
     for name in ("classes", "in_channels", "input_size"):
         got, known = getattr(network, name), getattr(facts, name)
         require(
@@ -140,4 +139,4 @@ def _on(network: Network, data: str) -> Network:
 
 def data_digest(config: TrainConfig) -> str:
     """Returns the constant digest of the data set that a configuration reads."""
-    return FACTS[config.data.name].digest
+    return facts_of(config.data).digest

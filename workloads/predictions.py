@@ -71,6 +71,6 @@ def outputs(network: nn.Module, split: Split, **options: Any) -> torch.Tensor:
     was_training = network.training
     network.eval()
     dtype = next(network.parameters()).dtype
-    parts = [network(x_NCHW.to(dtype), **options) for x_NCHW in torch.split(split.x_NCHW, EVALUATION_BATCH)]
+    parts = [network(x_NCHW.to(dtype), **options) for x_NCHW in split.batches(EVALUATION_BATCH)]
     network.train(was_training)
     return torch.cat(parts, dim=-2).double()

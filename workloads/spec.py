@@ -22,6 +22,7 @@ SPEC: Final = Spec(
     data_digest=data_digest,
     recipes=RECIPES,
     runtime="workloads.classification:WORKLOAD",
+    data_sets="workloads.data.sets",
     describe="workloads.classification:describe",
     details="workloads.classification:details",
 )

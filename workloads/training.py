@@ -25,8 +25,6 @@ from workloads.api import Placement, Report
 from workloads.collective import Group
 from workloads.configs import TrainConfig, canonical
 from workloads.data import sets
-from workloads.data.configs import FACTS
-from workloads.data.loader import Loader
 from workloads.data.split import Split
 from workloads.learner import Learner
 from workloads.networks.build import build, initialise
@@ -87,14 +85,7 @@ class Training:
         self.network.to(device)
         self._group = group
         self._learner = Learner(self.network, config, device, group)
-        facts = FACTS[config.data.name]
-        plus = config.data.augmentation == "plus"
-        self._loader = Loader(
-            data.train,
-            batch_size=config.batch_size,
-            padding=facts.padding if plus else 0,
-            flips=facts.flips and plus,
-        )
+        self._loader = sets.loader(data.train, config.data, config.batch_size)
         self._length = Length(epochs=config.epochs, epoch_steps=len(self._loader))
         self._epoch = 0
         self._position = 0  # mini-batches done in this epoch
@@ -298,7 +289,7 @@ def train(
 
 def load(config: TrainConfig, data: Path, device: torch.device) -> sets.DataSet:
     """Returns the data set of a training, on a device."""
-    return sets.load(config.data.name, data, device)
+    return sets.load(config.data, data, device)
 
 
 def _alarm(after_s: float) -> Callable[[], bool]:

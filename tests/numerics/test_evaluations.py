@@ -14,6 +14,7 @@ from workloads.api import Condition, Placement
 from workloads.classification import WORKLOAD
 from workloads.configs import TrainConfig
 from workloads.data import sets
+from workloads.data.configs import Digits
 from workloads.evaluations import trained
 from workloads.networks.build import build
 from workloads.networks.configs import Component, PathEnsemble
@@ -59,7 +60,7 @@ def expected(probabilities_NK: np.ndarray) -> dict[str, float]:
 
 
 def test_split() -> Any:
-    return sets.load("digits", Path("nowhere"), torch.device("cpu")).test
+    return sets.load(Digits(), Path("nowhere"), torch.device("cpu")).test
 
 
 test_split.__test__ = False  # type: ignore[attr-defined]

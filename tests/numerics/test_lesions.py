@@ -17,6 +17,7 @@ from workloads.api import Condition, Placement
 from workloads.classification import WORKLOAD
 from workloads.configs import TrainConfig
 from workloads.data import sets
+from workloads.data.configs import Digits
 from workloads.evaluations import lesions, paths
 from workloads.families import FAMILIES
 from workloads.networks.build import build, initialise
@@ -221,7 +222,7 @@ def test_effective_paths_are_shares_of_the_whole(trained: Path) -> None:
 
 def test_the_longest_path_and_the_shortest_have_one_gradient(trained: Path) -> None:
     """All samples of length 0 or n take the same path, so with the whole training set as batch they agree."""
-    size = len(sets.load("digits", Path("nowhere"), torch.device("cpu")).train)
+    size = len(sets.load(Digits(), Path("nowhere"), torch.device("cpu")).train)
     for length in (0, 6):
         norms = [
             measure(trained, "path_gradient", length=length, samples=1, batch_size=size, draw=draw)[0].metrics

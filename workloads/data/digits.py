@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
 from workloads.data.configs import FACTS
 from workloads.data.split import Split, stratified
@@ -24,9 +25,12 @@ VALIDATION_IMAGES: Final = 135  # a tenth of the rest; 1,212 remain to train on
 _SALT: Final = "digits"
 
 
-@functools.lru_cache(maxsize=1)
-def load() -> tuple[Split, Split, Split]:
+@functools.lru_cache(maxsize=4)
+def load(size: int = 8) -> tuple[Split, Split, Split]:
     """Returns train (1,212), validation (135) and test (450), stratified, values 0 to 1.
+
+    Args:
+        size: Side of the images; other than 8 they are resized bilinearly (corners not aligned).
 
     Raises:
         FileNotFoundError: scikit-learn is not installed.
@@ -40,6 +44,8 @@ def load() -> tuple[Split, Split, Split]:
             "install a scikit-learn release whose load_digits is unchanged"
         )
     x_NCHW = torch.from_numpy(x_NHW)[:, None].to(torch.float32) / 16
+    if size != x_NCHW.shape[-1]:
+        x_NCHW = functional.interpolate(x_NCHW, size=(size, size), mode="bilinear", align_corners=False)
     labels_N = torch.from_numpy(y_N).to(torch.int64)
     test, validation, train = stratified(labels_N.tolist(), (TEST_IMAGES, VALIDATION_IMAGES), salt=_SALT)
 

@@ -13,18 +13,19 @@ from torch.nn import functional
 from workloads.data.split import Split
 
 
-def crops(x_NCHW: torch.Tensor, padding: int) -> torch.Tensor:
-    """Returns a view (N, 2P+1, 2P+1, C, H, W) of every crop of every zero-padded image.
+def crops(x_NCHW: torch.Tensor, padding: int, *, reflect: bool = False) -> torch.Tensor:
+    """Returns a view (N, 2P+1, 2P+1, C, H, W) of every crop of every padded image.
 
-    Zero is the mean colour of normalised images. The view shares one padded copy's memory, so that a
-    random crop of a mini-batch is a single gather.
+    Padded with zero, the mean colour of normalised images, or by reflection. The view shares one padded
+    copy's memory, so that a random crop of a mini-batch is a single gather.
 
     Args:
         x_NCHW: Normalised images.
         padding: P, pixels added on each side.
+        reflect: Whether they mirror the image, its edge not repeated.
     """
     _, _, height, width = x_NCHW.shape
-    padded = functional.pad(x_NCHW, (padding, padding, padding, padding))
+    padded = functional.pad(x_NCHW, (padding,) * 4, mode="reflect" if reflect else "constant")
     return padded.unfold(2, height, 1).unfold(3, width, 1).permute(0, 2, 3, 1, 4, 5)
 
 
@@ -36,20 +37,26 @@ class Loader:
     an epoch is an argument, so a loader holds no state that a checkpoint would have to keep.
     """
 
-    def __init__(self, split: Split, *, batch_size: int, padding: int, flips: bool) -> None:
+    def __init__(
+        self, split: Split, *, batch_size: int, padding: int, flips: bool, reflect: bool = False
+    ) -> None:
         """Prepares a split.
 
         Args:
-            split: Normalised images and their labels.
+            split: Images and their labels.
             batch_size: B; the last mini-batch of an epoch may be smaller.
             padding: Pixels padded on each side before a random crop; 0 for no crops.
             flips: Whether half of the images are mirrored.
+            reflect: Whether padding mirrors the image, rather than being the mean colour.
         """
         self._split = split
         self._batch_size = batch_size
         self._padding = padding
         self._flips = flips
-        self._crops = crops(split.x_NCHW, padding) if padding else None
+        self._reflect = reflect
+        # images that are ready are padded once; bytes would have no value for the mean colour
+        ready = split.mean_C is None
+        self._crops = crops(split.x_NCHW, padding, reflect=reflect) if padding and ready else None
 
     def __len__(self) -> int:
         """Returns the number of mini-batches in an epoch."""
@@ -73,11 +80,15 @@ class Loader:
         at_B = order[position * self._batch_size : (position + 1) * self._batch_size]
         count = len(at_B)
         at_B = at_B.to(device)
-        if self._crops is None:
-            x_BCHW = self._split.x_NCHW[at_B]
+        if not self._padding:
+            x_BCHW = self._split.images(at_B)
         else:
             shifts_2B = torch.randint(0, 2 * self._padding + 1, (2, count), generator=augmentation).to(device)
-            x_BCHW = self._crops[at_B, shifts_2B[0], shifts_2B[1]]
+            if self._crops is not None:
+                x_BCHW = self._crops[at_B, shifts_2B[0], shifts_2B[1]]
+            else:
+                several = crops(self._split.images(at_B), self._padding, reflect=self._reflect)
+                x_BCHW = several[torch.arange(count, device=device), shifts_2B[0], shifts_2B[1]]
         if self._flips:
             mirrored_B = torch.randint(0, 2, (count,), generator=augmentation).to(device).bool()
             x_BCHW = torch.where(mirrored_B[:, None, None, None], x_BCHW.flip(3), x_BCHW)

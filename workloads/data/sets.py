@@ -1,15 +1,16 @@
-"""A data set in memory, and the table of loaders."""
+"""A data set in memory, and how a configuration finds it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
 
 import torch
 
-from workloads.data import digits
+from workloads.data import colour, digits, synthetic
+from workloads.data.configs import Data, Digits, Synthetic, facts_of
+from workloads.data.loader import Loader
 from workloads.data.split import Split
 
 
@@ -20,7 +21,7 @@ class DataSet:
 
     Attributes:
         train: What the network learns from.
-        validation: What hyper-parameters may be chosen by.
+        validation: What hyper-parameters may be chosen by; may be empty.
         test: Looked at once, at the end.
     """
 
@@ -29,36 +30,86 @@ class DataSet:
     test: Split
 
 
-def _cifar10(folder: Path) -> tuple[Split, Split, Split]:
-    raise NotImplementedError(
-        f"data.name: got 'cifar10', which this version can plan but not load (looked for in {folder}); "
-        "loadable is 'digits'. Choose data.name: digits to train now."
-    )
-
-
-LOADERS: Final[dict[str, Callable[[Path], tuple[Split, Split, Split]]]] = {
-    "digits": lambda folder: digits.load(),
-    "cifar10": _cifar10,
-}
-
-
-def load(name: str, folder: Path, device: torch.device) -> DataSet:
-    """Returns a data set, whole and normalised, on a device.
+def load(data: Data, folder: Path, device: torch.device) -> DataSet:
+    """Returns a data set, whole, on a device.
 
     Args:
-        name: A key of `LOADERS`, the `data.name` of a configuration.
+        data: Which, and how it is split and normalised.
         folder: Directory of the data sets; embedded ones do not look there.
         device: Where the tensors are to be.
 
     Raises:
+        FileNotFoundError: The files are not there.
         ValueError: The data's digest is not the one that is known.
-        NotImplementedError: A data set that this version only plans.
     """
-    train, validation, test = LOADERS[name](folder)
-    std_C, mean_C = torch.std_mean(train.x_NCHW, dim=(0, 2, 3), correction=0)
+    if isinstance(data, Digits):
+        return _ready(digits.load(data.size), device)
+    if isinstance(data, Synthetic):
+        return _ready(synthetic.load(replace(data, augmentation="auto")), device)
+    train, validation, test = colour.load(replace(data, augmentation="auto"), folder)
+    return DataSet(train=_on(train, device), validation=_on(validation, device), test=_on(test, device))
+
+
+NAMES: Final = ("digits", "synthetic", *colour.SOURCES)
+
+
+def check(name: str, folder: Path) -> dict[str, int]:
+    """Returns part -> number of images of a set, after comparing the files with their published digests.
+
+    Raises:
+        FileNotFoundError: They are not there, or not the published ones.
+        ValueError: An unknown set.
+    """
+    if name in colour.SOURCES:
+        return colour.check(name, folder)
+    if name not in NAMES:
+        raise ValueError(f"data set: got {name!r}, allowed is one of {', '.join(NAMES)}")
+    whole = load(Digits() if name == "digits" else Synthetic(), folder, torch.device("cpu"))
+    return {part: len(getattr(whole, part)) for part in ("train", "validation", "test")}
+
+
+def fetch(name: str, folder: Path) -> dict[str, int]:
+    """Downloads a set, checks it, and returns what `check` does.
+
+    Raises:
+        OSError: No network, no room, or files that are not the published ones; nothing is left behind.
+        ValueError: An unknown set.
+    """
+    if name in colour.SOURCES:
+        colour.fetch(name, folder)
+    return check(name, folder)
+
+
+def loader(split: Split, data: Data, batch_size: int) -> Loader:
+    """Returns the mini-batches of a training split, augmented as a canonical configuration says."""
+    facts = facts_of(data)
+    augmented = data.augmentation in ("plus", "plus_plus")
+    return Loader(
+        split,
+        batch_size=batch_size,
+        padding=facts.padding if augmented else 0,
+        flips=facts.flips and augmented,
+        reflect=data.augmentation == "plus_plus",
+    )
+
+
+def _ready(parts: tuple[Split, Split, Split], device: torch.device) -> DataSet:
+    """Returns small sets normalised once for all."""
+    std_C, mean_C = torch.std_mean(parts[0].x_NCHW, dim=(0, 2, 3), correction=0)
 
     def ready(split: Split) -> Split:
         x_NCHW = (split.x_NCHW - mean_C[:, None, None]) / std_C[:, None, None]
         return Split(x_NCHW=x_NCHW.to(device), y_N=split.y_N.to(device))
 
-    return DataSet(train=ready(train), validation=ready(validation), test=ready(test))
+    return DataSet(train=ready(parts[0]), validation=ready(parts[1]), test=ready(parts[2]))
+
+
+def _on(split: Split, device: torch.device) -> Split:
+    assert split.mean_C is not None
+    assert split.std_C is not None
+    return Split(
+        x_NCHW=split.x_NCHW.to(device),
+        y_N=split.y_N.to(device),
+        mean_C=split.mean_C.to(device),
+        std_C=split.std_C.to(device),
+    )

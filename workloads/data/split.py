@@ -6,7 +6,7 @@ Shapes: N images, C channels, H height, W width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -19,12 +19,36 @@ class Split:
     """Images and labels of one split.
 
     Attributes:
-        x_NCHW: Images, float32.
+        x_NCHW: Images: float32 and normalised, or bytes (a large set fits in memory only so).
         y_N: Class numbers, int64.
+        mean_C: What is subtracted from bytes / 255; None for images that are ready.
+        std_C: What they are divided by then.
     """
 
     x_NCHW: torch.Tensor
     y_N: torch.Tensor
+    mean_C: torch.Tensor | None = None
+    std_C: torch.Tensor | None = None
+
+    def images(self, at_B: torch.Tensor | slice) -> torch.Tensor:
+        """Returns normalised images (B, C, H, W), float32.
+
+        Args:
+            at_B: Their positions, on the images' device.
+        """
+        x_BCHW = self.x_NCHW[at_B]
+        if self.mean_C is None or self.std_C is None:
+            return x_BCHW
+        return (x_BCHW.float() / 255 - self.mean_C[:, None, None]) / self.std_C[:, None, None]
+
+    def batches(self, size: int) -> Iterator[torch.Tensor]:
+        """Yields all images in order, normalised, so many at a time.
+
+        Args:
+            size: Images of a batch; the last may have fewer.
+        """
+        for start in range(0, len(self), size):
+            yield self.images(slice(start, start + size))
 
     def __len__(self) -> int:
         """Returns the number of images."""

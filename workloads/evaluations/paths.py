@@ -172,7 +172,8 @@ def _sample(network: Trained, length: int, batch_size: int, generator: torch.Gen
     """Returns the gradient's norm at the input of one random mini-batch along one random path."""
     net: Residual = network.network  # type: ignore[assignment] # `unsuited` sees to it
     images = torch.randperm(len(network.train), generator=generator)[:batch_size]
-    x_BCHW, y_B = network.train.x_NCHW[images], network.train.y_N[images]
+    images = images.to(network.train.y_N.device)
+    x_BCHW, y_B = network.train.images(images), network.train.y_N[images]
     modules = len(net.residual_modules)
     chosen = set(torch.randperm(modules, generator=generator)[:length].tolist())
     x_BCHW = x_BCHW.requires_grad_()

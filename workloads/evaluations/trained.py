@@ -36,7 +36,7 @@ class Trained:
         self.network: nn.Module = build(self.config.network)
         self.network.load_state_dict(checkpoint.read_network(folder))
         self.network.to(device).eval()
-        loaded = sets.load(self.config.data.name, data, device)
+        loaded = sets.load(self.config.data, data, device)
         self.train: Split = loaded.train
         self.test: Split = loaded.test
         self._output: torch.Tensor | None = None

@@ -6,6 +6,7 @@ Shapes: M networks, N images, K classes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -22,8 +23,9 @@ def vote(networks: list[Trained], parameters: Vote, generator: torch.Generator) 
     Raises:
         ValueError: Networks that were trained on different data sets.
     """
-    names = {network.config.data.name for network in networks}
-    if len(names) > 1:
-        raise ValueError(f"vote: got networks trained on {', '.join(sorted(names))}, allowed is one data set")
+    tested = {replace(network.config.data, augmentation="auto") for network in networks}
+    if len(tested) > 1:
+        names = ", ".join(sorted(map(str, tested)))
+        raise ValueError(f"vote: got networks trained on {names}, allowed is one data set")
     logits_MNK = torch.stack([network.output() for network in networks])
     yield measurement.of(predictions.log_vote(logits_MNK, parameters.combine), networks[0].test.y_N)
