@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from orchestrator import __version__
-from orchestrator.cli import data, recorded, running, studies, tools
+from orchestrator.cli import recorded, running, studies, tools
 from orchestrator.cli.globals import current, hoist
-from orchestrator.errors import OrchError, StudyError
+from orchestrator.errors import OrchError, StudyError, TargetError
 
 HELP = """Ablation studies from one YAML file to the paper's table.
 
@@ -31,7 +32,6 @@ app = typer.Typer(
 for group in (studies, running, recorded, tools):
     for verb in group.VERBS:
         app.command(name=verb.__name__.rstrip("_"))(verb)
-app.add_typer(data.app, name="data")
 
 
 def _version(asked: bool) -> None:
@@ -51,54 +51,77 @@ def _root(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code."""
+    rest: list[str] = []
     try:
         rest = hoist(sys.argv[1:] if arguments is None else arguments)
         code = app(args=rest, prog_name="orch", standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return 130
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader went away (`| head`): not our failure, and nothing more can be said there.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - lives until the process ends
-        return 0
+    except (BrokenPipeError, SystemExit) as stop:
+        # Both typer and rich turn a reader that went away (`| head`) into an exit with 1.
+        if not isinstance(stop, BrokenPipeError) and not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        _hush()
+        # Nothing more can be said there; a submission, though, was cut short by it.
+        return 130 if rest[:1] in (["submit"], ["resume"]) else 0
     except OrchError as error:
         if current.debug:
             raise
         _tell(error)
         return error.exit_code
+    except OSError as error:
+        # Full or failing disks, files that may not be read: the text names the file.
+        if current.debug:
+            raise
+        failure = TargetError(f"{error}; --debug shows where")
+        _tell(failure)
+        return failure.exit_code
     except TyperException as error:
         # Usage errors show themselves on standard error and know their exit code.
         getattr(error, "show", lambda: None)()
-        return int(getattr(error, "exit_code", 2))
+        code = int(getattr(error, "exit_code", 2))
+        _emit_error("UsageError", getattr(error, "message", str(error)), code)
+        return code
     return code if isinstance(code, int) else 0
 
 
 def _tell(error: OrchError) -> None:
     from orchestrator.console.text import print_error
 
-    if current.json:
-        problems = []
-        if isinstance(error, StudyError):
-            problems = [
-                {"file": p.file, "line": p.line, "column": p.column, "code": p.code, "message": p.message}
-                for p in error.problems
-            ]
-        current.emit(
-            "error",
-            error=type(error).__name__,
-            message=str(error),
-            exit_code=error.exit_code,
-            problems=problems,
-        )
+    problems = []
+    if isinstance(error, StudyError):
+        problems = [
+            {"file": p.file, "line": p.line, "column": p.column, "code": p.code, "message": p.message}
+            for p in error.problems
+        ]
+    _emit_error(type(error).__name__, str(error), error.exit_code, problems)
     print_error(current.err(), error)
+
+
+def _emit_error(name: str, message: str, code: int, problems: Sequence[Mapping[str, object]] = ()) -> None:
+    """Prints the error's document, unless a verb has printed its own: standard output holds one."""
+    if current.json and not current.emitted:
+        current.emit("error", error=name, message=message, exit_code=code, problems=list(problems))
 
 
 def main() -> None:
     """Entry point of the `orch` command."""
-    sys.exit(run())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ± shows ? rather than a crash
+    code = run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _hush()
+    sys.exit(code)
+
+
+def _hush() -> None:
+    """Sends what is left of standard output nowhere: its reader went away (`| head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
