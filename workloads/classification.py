@@ -9,10 +9,12 @@ from typing import Final, final
 from workloads import training
 from workloads.api import Condition, Placement, Report, Workload
 from workloads.configs import TrainConfig, canonical
+from workloads.drawing import svg
 from workloads.evaluations import evaluate as evaluations
 from workloads.networks import describe as networks
 from workloads.networks import printed
 from workloads.networks.configs import Network
+from workloads.networks.sketch import sketch
 
 
 @final
@@ -70,6 +72,11 @@ def details(config: TrainConfig) -> Mapping[str, object]:
         ],
         "notes": [printed.NOTES[network.name]] if network.name in printed.NOTES else [],
     }
+
+
+def picture(config: TrainConfig) -> str:
+    """Returns a drawing of the network that a configuration trains, as an SVG document."""
+    return svg.document(sketch(_network(config)))
 
 
 def _network(config: TrainConfig) -> Network:

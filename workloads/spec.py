@@ -25,4 +25,5 @@ SPEC: Final = Spec(
     data_sets="workloads.data.sets",
     describe="workloads.classification:describe",
     details="workloads.classification:details",
+    picture="workloads.classification:picture",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -78,3 +79,13 @@ def test_printed_figures_stand_beside_exact_ones(orch: Orch) -> None:
     assert "20M (Zagoruyko and Komodakis 2017, Table 2): reproduced" in orch("model", "vgg").out
     assert orch("model", "vgg", "--set", "classes=7", "--json").json["printed"] == []
     assert "interpretation" in orch("model", "dfn1_imagenet").out
+
+
+def test_a_drawing_is_written_where_it_is_asked_for(orch: Orch, tmp_path: Path) -> None:
+    drawn = tmp_path / "net.svg"
+    told = orch("model", "dfn_mr", "--set", "depth=56", "--draw", str(drawn), "--json").json
+    assert told["drawing"] == str(drawn)
+    assert ElementTree.parse(drawn).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert "1,710,426 parameters" in drawn.read_text(encoding="utf-8")
+    missing = tmp_path / "no" / "net.svg"
+    assert "name a file that can be written" in orch("model", "vgg", "--draw", str(missing), code=2).err

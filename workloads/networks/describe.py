@@ -5,9 +5,7 @@ Source: Zhao et al. 2016: Table 4 (parameters), section 3.1 (paths, depth), Tabl
 
 from __future__ import annotations
 
-import inspect
 from functools import lru_cache
-from typing import Any, final
 
 import torch
 from torch import fx, nn
@@ -15,15 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from workloads.networks.build import build
 from workloads.networks.configs import Network
-from workloads.networks.layers import ConvBN, Head, given
-from workloads.networks.path_ensemble import SharedConvBN
-from workloads.networks.preact_module import Gate
-from workloads.networks.vgg import Hidden
-
-# A module that stands for one layer of the depth as the papers count it.
-LAYERS = (ConvBN, SharedConvBN, Head, Hidden, nn.Conv2d)
-# What is no way for a signal: it only scales one.
-GATES = (Gate,)
+from workloads.networks.layers import given
+from workloads.networks.tracing import GATES, LAYERS, sources, traced
 
 
 def describe(config: Network) -> dict[str, int]:
@@ -51,7 +42,7 @@ def describe(config: Network) -> dict[str, int]:
 
 @lru_cache(maxsize=1024)
 def _describe(config: Network) -> dict[str, int]:
-    net = _on_meta(config)
+    net = on_meta(config)
     size = given(config, "input_size")
     with torch.device("meta"):
         image_1CHW = torch.empty(1, given(config, "in_channels"), size, size)
@@ -80,10 +71,11 @@ def path_lengths(config: Network) -> dict[int, int]:
     Raises:
         ValueError: One of them is None.
     """
-    return _path_lengths(_on_meta(config))
+    return _path_lengths(on_meta(config))
 
 
-def _on_meta(config: Network) -> nn.Module:
+def on_meta(config: Network) -> nn.Module:
+    """Returns the network in evaluation mode, without memory for its weights."""
     with torch.device("meta"):
         return build(config).eval()
 
@@ -96,52 +88,26 @@ def _strip(net: nn.Module) -> None:
                 setattr(part, name, nn.Identity())
 
 
-@final
-class _LayerTracer(fx.Tracer):
-    """Records a network's graph with whole layers as its nodes."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (*LAYERS, *GATES, nn.Identity, nn.BatchNorm2d, nn.MaxPool2d, nn.ReLU))
-
-
 def _path_lengths(net: nn.Module) -> dict[int, int]:
     modules = dict(net.named_modules())
     # node -> length -> ways that reach it
     ways: dict[fx.Node, dict[int, int]] = {}
-    # Optional arguments of a forward pass are fixed to their defaults, so that all of the network counts.
-    graph = _LayerTracer().trace(net, concrete_args=_defaults(net))
+    graph = traced(net)
     for node in graph.nodes:
         if node.op == "placeholder":
             ways[node] = {0: 1}
             continue
         part = modules[str(node.target)] if node.op == "call_module" else None
-        sources = _sources(node)
+        read = sources(node)
         layer = int(isinstance(part, LAYERS))
-        if len(sources) == 1 and not layer and not isinstance(part, GATES):
-            ways[node] = ways[sources[0]]  # a deep network has thousands of lengths at thousands of nodes
+        if len(read) == 1 and not layer and not isinstance(part, GATES):
+            ways[node] = ways[read[0]]  # a deep network has thousands of lengths at thousands of nodes
             continue
         reached: dict[int, int] = {}
         if not isinstance(part, GATES):
-            for source in sources:
+            for source in read:
                 for length, count in ways[source].items():
                     reached[length + layer] = reached.get(length + layer, 0) + count
         ways[node] = reached
     output = next(iter(reversed(graph.nodes)))
     return dict(sorted(ways[output].items()))
-
-
-def _sources(node: fx.Node) -> list[fx.Node]:
-    """Returns the nodes that a node reads, as often as it reads them: a + a is two ways."""
-    found: list[fx.Node] = []
-
-    def note(argument: fx.Node) -> fx.Node:
-        found.append(argument)
-        return argument
-
-    fx.map_arg((node.args, node.kwargs), note)
-    return found
-
-
-def _defaults(net: nn.Module) -> dict[str, Any]:
-    parameters = inspect.signature(net.forward).parameters.values()
-    return {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}

@@ -1,0 +1,1 @@
+"""Drawings of layered graphs, as SVG, with the standard library alone."""
