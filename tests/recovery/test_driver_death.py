@@ -126,3 +126,25 @@ def test_a_second_driver_is_told_who_holds_the_study(tmp_path: Path) -> None:
         files_in(tmp_path)[0].touch()
         driver.communicate(timeout=60)
         assert driver.returncode == 0
+
+
+def test_what_a_dead_driver_left_of_another_study_is_taken_over(tmp_path: Path) -> None:
+    orch = Orch(directory=tmp_path, environment={"ORCH_LEASE_S": "4"})
+    file = study_of(orch)
+    other = orch.study(file.read_text().replace("study: demo", "study: other"), "other.yaml")
+    with orch.start("submit", file) as driver:
+        until(lambda: sum(steps_run(orch).values()) > 0, what="a training under way")
+        with orch.start("submit", other, "--json") as second:
+            # It finds the training RUNNING, and soon works on another.
+            until(lambda: len(running(orch)) == 2, what="a second training under way")
+            os.kill(driver.pid, signal.SIGKILL)
+            driver.wait()
+            files_in(tmp_path)[0].touch()
+            out, _ = second.communicate(timeout=60)
+    assert second.returncode == 0, out
+    assert '"succeeded": 18' in out
+
+
+def running(orch: Orch) -> set[str]:
+    done = orch("show", "demo", "--json", code=None)
+    return {each["trial"] for each in done.json["trials"] if each["state"] == "running"}
