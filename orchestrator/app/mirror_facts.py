@@ -21,7 +21,7 @@ def read_facts(
     """
     states: dict[TrialKey, None] = {}
     rows: dict[TrialKey, None] = {}
-    own: dict[TrialKey, None] = {}  # trials with a run of their own: its times come from the attempts
+    own: dict[TrialKey, None] = {}  # trials whose attempts say when something began and ended
     for item in items:
         needed = shown.needed(item.kind, item.key)
         states |= dict.fromkeys(needed)
@@ -29,6 +29,9 @@ def read_facts(
             rows |= dict.fromkeys(needed)
         if item.kind in ("training", "gather"):
             own |= dict.fromkeys(needed[:1])
+        if item.kind == "closing":  # its curve of progress; evaluations may be very many, and are short
+            trained = (key for key in needed if shown.trials[key].stage == "train")
+            own |= dict.fromkeys(trained)
     return Facts(
         statuses=registry.statuses(list(states)),
         rows=read_rows(registry, results, list(rows)),

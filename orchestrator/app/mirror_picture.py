@@ -78,7 +78,8 @@ class Facts:
     Attributes:
         statuses: State of each.
         rows: Valid result rows of those that have any.
-        attempts: Tries at the trials that have a run of their own, oldest first.
+        attempts: Tries at the trials that have a run of their own, oldest first; for the end of a
+            submission, at its trainings.
     """
 
     statuses: Mapping[TrialKey, TrialStatus] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.app.mirror_picture import Facts, Picture, counted, milliseconds
-from orchestrator.model.mirror import MirrorRun
+from orchestrator.model.mirror import MirrorMetric, MirrorRun
 from orchestrator.model.plan import State
 
 
@@ -57,6 +57,7 @@ def submission_run(shown: Picture, facts: Facts, *, ended: bool, texts: Mapping[
         status=status,
         params=params,
         tags={name: value for name, value in tags.items() if value},
+        metrics=_progress(shown, facts) if ended else (),
         texts={"study.yaml": document + "\n", **texts},
         start_ms=milliseconds(submission.created_at),
         end_ms=_last_end_ms(shown, facts) if ended else None,
@@ -78,6 +79,28 @@ def experiment_note(shown: Picture, facts: Facts, texts: Mapping[str, str]) -> t
         'Filter by kind: `tags."orch.kind" = "cell"` (or training, gather, submission).',
     ]
     return "\n\n".join(line for line in lines if line), _primary_metric(document)
+
+
+def _progress(shown: Picture, facts: Facts) -> list[MirrorMetric]:
+    """Returns the share of cells that were trained, at the times when each was.
+
+    A cell that failed is not among them, so that one tried again later adds a point and moves none.
+    """
+    ends = []
+    for trainings in shown.cells.values():
+        keys = [each.trial for each in trainings]
+        if all(facts.status(key).state.has_result and facts.attempts.get(key) for key in keys):
+            ends.append(max(facts.attempts[key][-1].ended_at or 0.0 for key in keys))
+    began = shown.submission.created_at
+    return [
+        MirrorMetric(
+            name="progress",
+            value=number / len(shown.cells),
+            step=number,
+            timestamp_ms=milliseconds(max(began, end)),  # what was cached was there from the beginning
+        )
+        for number, end in enumerate(sorted(ends), start=1)
+    ]
 
 
 def _last_end_ms(shown: Picture, facts: Facts) -> int:

@@ -29,14 +29,25 @@ def kinds(orch: Orch, study: str) -> Counter[str]:
     return Counter(run.data.tags["orch.kind"] for run in runs(orch, study))
 
 
+def progress(orch: Orch, study: str) -> list[tuple[int, float, int]]:
+    (run,) = [run for run in runs(orch, study) if run.data.tags["orch.kind"] == "submission"]
+    history = MlflowClient(orch.env["ORCH_MLFLOW_URI"]).get_metric_history(run.info.run_id, "progress")
+    assert all(run.info.start_time <= point.timestamp <= run.info.end_time for point in history)
+    return [(point.step, point.value, point.timestamp) for point in history]
+
+
 def test_counts_by_kind_equal_the_plans(orch: Orch) -> None:
     file = orch.study(STUDY)
     planned = orch("plan", file, "--json").json["runs"]
     assert orch("submit", file, "--json").json["unmirrored"] == 0
     assert kinds(orch, "demo") == {**planned, "submission": 1}
     assert {run.info.status for run in runs(orch, "demo")} == {"FINISHED"}
+    # one point for each of the two cells, when its last training ended
+    curve = progress(orch, "demo")
+    assert [(step, value) for step, value, _ in curve] == [(1, 0.5), (2, 1.0)]
     # a second submission of the same adds nothing
     orch("submit", file)
+    assert progress(orch, "demo") == curve
     assert kinds(orch, "demo") == {**planned, "submission": 1}
     # a study all of whose trials are cached is shown all the same
     other = orch.study(STUDY.replace("study: demo", "study: other"), "other.yaml")
