@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
-from workloads.networks.configs import DFNMR, WRN, Plain, PreActResNet, ResNet
+from workloads.networks.configs import DFNMR, WRN, Network, Plain, PreActResNet, ResNet
 from workloads.networks.describe import describe
-from workloads.networks.printed import PRINTED, Printed, printed
+from workloads.networks.printed import NOTES, PRINTED, Printed, printed
 
 # name, depth, width, figure
 NOT_REPRODUCED = {
@@ -74,3 +75,15 @@ def test_only_the_printed_network_has_the_figure() -> None:
     assert figures(WRN(depth=16, width=4), classes=100) == []
     assert figures(ResNet(depth=110), classes=7) == figures(ResNet(depth=110), channels=1) == []
     assert figures(ResNet(depth=110, width=2)) == figures(ResNet(depth=20)) == []
+
+
+def test_the_page_on_networks_names_every_kind_and_what_is_not_reproduced() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    for kind in get_args(Network):
+        assert f"`{kind().name}`" in page
+    for each in OTHERS:
+        if key(each) in NOT_REPRODUCED:
+            assert f"{counted(each, 10):,}" in page
+            assert each.figure in page
+    for name in NOTES:
+        assert page.count(f"`{name}`") >= 2  # in the table, and among the interpretations

@@ -25,10 +25,9 @@ from workloads.networks.configs import (
     PreActResNet,
     PreActResNetImageNet,
     ResNetImageNet,
+    canonical,
 )
 from workloads.networks.describe import describe, path_lengths
-from workloads.networks.drawn import Drawn
-from workloads.networks.preact import PreActNet
 
 
 def on(config: Network, *, classes: int = 10, channels: int = 3, size: int = 32) -> Any:
@@ -91,6 +90,74 @@ def test_counts_follow_one_rule(depth: int, width: float, classes: int) -> None:
     assert describe(config)["parameters"] == plain + projections + gates
 
 
+@pytest.mark.parametrize(("depth", "width", "classes"), [(10, 1, 10), (16, 2, 100), (28, 4, 7)])
+def test_wide_counts_follow_one_rule(depth: int, width: int, classes: int) -> None:
+    n, total, inputs = (depth - 4) // 6, 27 * 16, 16
+    for outputs in (16 * width, 32 * width, 64 * width):
+        for _ in range(n):
+            total += 2 * inputs + 9 * inputs * outputs + 2 * outputs + 9 * outputs**2
+            total += inputs * outputs if inputs != outputs else 0
+            inputs = outputs
+    total += 2 * inputs + (inputs + 1) * classes
+    assert describe(on(WRN(depth=depth, width=width), classes=classes))["parameters"] == total
+
+
+@pytest.mark.parametrize("width", [0.5, 1])
+@pytest.mark.parametrize("layers", [(1, 1, 2, 2, 2), (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)])
+def test_vgg_counts_follow_one_rule(layers: tuple[int, ...], width: float) -> None:
+    total, inputs = 0, 3
+    for count, channels in zip(layers, (64, 128, 256, 512, 512), strict=True):
+        outputs = int(channels * width)
+        for _ in range(count):
+            total += 9 * inputs * outputs + 2 * outputs
+            inputs = outputs
+    total += (inputs + 1) * 10
+    assert describe(on(VGG(layers=layers, width=width)))["parameters"] == total
+
+
+def bottlenecks(units: tuple[int, ...], width: float, classes: int, *, branches: int, lines: int) -> int:
+    """Weights of bottlenecks with normalisation after each convolution, written out."""
+    total = int(64 * width) * (49 * 3 + 2)
+    inputs = int(64 * width)
+    for group, count in enumerate(units):
+        outputs = int(256 * width * 2**group)
+        middle = outputs // 4
+        for position in range(count):
+            branch = (
+                inputs * middle + 2 * middle + 9 * middle**2 + 2 * middle + middle * outputs + 2 * outputs
+            )
+            total += branches * branch
+            total += lines * (inputs * outputs + 2 * outputs) if not position else 0
+            inputs = outputs
+    return total + (inputs + 1) * classes
+
+
+@pytest.mark.parametrize("width", [0.25, 1])
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_imagenet_counts_follow_one_rule(width: float, classes: int) -> None:
+    for depth, units in {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}.items():
+        config = on(ResNetImageNet(depth=depth, width=width), classes=classes, size=224)
+        expected = bottlenecks(units, width, classes, branches=1, lines=1)
+        assert describe(config)["parameters"] == expected
+    for blocks in ((2, 2, 4, 1), (2, 4, 15, 2)):
+        config = on(DFNMRImageNet(blocks=blocks, width=width), classes=classes, size=224)
+        expected = bottlenecks(blocks, width, classes, branches=2, lines=2)
+        assert describe(config)["parameters"] == expected
+
+
+def test_sampling_that_drops_nothing_is_no_sampling() -> None:
+    plain = on(PreActResNet(depth=20))
+    for same in (
+        PreActResNet(depth=20, survival=1.0),
+        PreActResNet(depth=20, modules_per_batch=9),
+        PreActResNet(depth=20, modules_per_batch=9, rescale=True),
+        PreActResNet(depth=20, rescale=True),
+    ):
+        assert canonical(on(same)) == plain
+    for other in (PreActResNet(depth=20, survival=0.9), PreActResNet(depth=20, modules_per_batch=8)):
+        assert canonical(on(other)) == on(other)
+
+
 def test_vgg15_counts_follow_from_its_layers() -> None:
     conv, image, norm = 9 * 128 * 128, 9 * 3 * 128, 2 * 128
     head = 128 * 10 + 10
@@ -139,6 +206,9 @@ def test_forward_and_backward(config: Network) -> None:
     [
         *((config, 32) for config, _ in COUNTS),
         (VGG15(), 32),
+        (Highway(depth=110), 32),
+        (DFN1ImageNet(), 224),
+        (DFN2ImageNet(), 224),
         *((config, 224) for config, _ in IMAGENET_COUNTS),
     ],
     ids=lambda each: getattr(each, "name", str(each)),
@@ -205,7 +275,7 @@ def test_vgg_is_torchvisions_vgg_19_with_batch_normalisation() -> None:
 def test_bottlenecks_are_a_slow_sum_of_convolutions() -> None:
     """Written out with functions, from the paper's order: normalisation, ReLU, convolution, three times."""
     config = on(PreActResNet(depth=20, bottleneck=True, width=0.25), channels=1, size=8)
-    net = net_of(config).double().eval()
+    net = build(config).double().eval()
     initialise(net, streams.generator("initialisation", 0))
     state = net.state_dict()
     x = torch.randn(3, 1, 8, 8, dtype=torch.float64)
@@ -232,101 +302,6 @@ def test_bottlenecks_are_a_slow_sum_of_convolutions() -> None:
     expected = active(y, "bn").mean((2, 3)) @ state["head.fc.weight"].T + state["head.fc.bias"]
     torch.testing.assert_close(net(x), expected, rtol=0, atol=1e-12)
     assert config.downsampling == (0, 2, 4)
-
-
-# --- sampling of modules ----------------------------------------------------------------------------
-
-
-def net_of(config: PreActResNet) -> PreActNet:
-    net = build(on(config, channels=1, size=8))
-    assert isinstance(net, PreActNet)
-    assert isinstance(net, Drawn)
-    return net
-
-
-def test_exactly_23_of_54_modules_a_batch() -> None:
-    net = net_of(PreActResNet(modules_per_batch=23, width=0.0625))
-    generator = torch.Generator().manual_seed(0)
-    trained = torch.zeros(54)
-    for _ in range(2_000):
-        net.draw(generator)
-        assert len(net.dropped) == 31
-        trained += torch.tensor([i not in net.dropped for i in range(54)])
-    expected = 2_000 * 23 / 54
-    deviation = math.sqrt(2_000 * 23 / 54 * 31 / 54)
-    assert (trained - expected).abs().max() < 4.5 * deviation
-
-
-def test_survival_falls_linearly_to_its_last_value() -> None:
-    net = net_of(PreActResNet(depth=32, width=0.0625, survival=0.5))
-    generator = torch.Generator().manual_seed(0)
-    kept = torch.zeros(15)
-    for _ in range(10_000):
-        net.draw(generator)
-        kept += torch.tensor([i not in net.dropped for i in range(15)])
-    for i in range(15):
-        probability = 1 - (i + 1) / 15 * 0.5
-        assert abs(kept[i] / 10_000 - probability) < 4.5 * math.sqrt(probability * (1 - probability) / 10_000)
-
-
-def test_a_draw_decides_the_training_pass_alone() -> None:
-    net = net_of(PreActResNet(depth=14, width=0.25, survival=0.2)).double()
-    initialise(net, streams.generator("initialisation", 0))
-    generator = torch.Generator().manual_seed(3)
-    x = torch.randn(4, 1, 8, 8, dtype=torch.float64)
-    while not net.dropped:
-        net.draw(generator)
-    dropped = net.dropped
-    trained = net.train()(x)
-    unsampled = net_of(PreActResNet(depth=14, width=0.25)).double()
-    initialise(unsampled, streams.generator("initialisation", 0))
-    torch.testing.assert_close(trained, unsampled.train()(x, deleted=dropped), rtol=0, atol=1e-12)
-    tested = net.eval()(x)
-    net.draw(generator)
-    torch.testing.assert_close(net(x), tested, rtol=0, atol=0)
-
-
-def test_tests_scale_branches_by_their_survival() -> None:
-    net = net_of(PreActResNet(depth=8, width=0.25, survival=0.5)).double().eval()
-    plain = net_of(PreActResNet(depth=8, width=0.25)).double().eval()
-    initialise(net, streams.generator("initialisation", 0))
-    plain.load_state_dict(net.state_dict())
-    x = torch.randn(2, 1, 8, 8, dtype=torch.float64)
-    for i, module in enumerate(plain.residual_modules):
-        with torch.no_grad():
-            last = module.get_submodule("convs.1")
-            assert isinstance(last, torch.nn.Conv2d)
-            last.weight.mul_(1 - (i + 1) / 3 * 0.5)
-    torch.testing.assert_close(net(x), plain(x), rtol=0, atol=1e-12)
-
-
-def test_a_share_of_modules_is_rescaled_only_when_asked() -> None:
-    config = PreActResNet(depth=14, width=0.25, modules_per_batch=3)
-    x = torch.randn(2, 1, 8, 8)
-    outputs = []
-    for each in (replace(config, modules_per_batch=None), config, replace(config, rescale=True)):
-        net = net_of(each).eval()
-        initialise(net, streams.generator("initialisation", 0))
-        outputs.append(net(x))
-    assert torch.equal(outputs[0], outputs[1])
-    assert not torch.equal(outputs[1], outputs[2])
-
-
-def test_a_highway_with_gates_at_a_half_is_a_residual_network_at_half_scale() -> None:
-    """Veit et al., section 3: with t = 0.5 a highway network is a residual one."""
-    highway = build(on(Highway(depth=8, width=0.5, gate_bias=0.0), channels=1, size=8)).double()
-    residual = net_of(PreActResNet(depth=8, width=0.5)).double()
-    initialise(highway, streams.generator("initialisation", 0))
-    with torch.no_grad():
-        for name, value in highway.named_parameters():
-            if "gate" in name:
-                value.zero_()
-    found = residual.load_state_dict(highway.state_dict(), strict=False)
-    assert not found.missing_keys
-    assert all("gate" in key for key in found.unexpected_keys)
-    x = torch.randn(8, 1, 8, 8, dtype=torch.float64)
-    # normalisation takes the scale out again, but for its small constant
-    torch.testing.assert_close(highway.train()(x), residual.train()(x), rtol=0, atol=1e-2)
 
 
 # --- descriptions -----------------------------------------------------------------------------------
