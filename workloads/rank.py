@@ -8,8 +8,8 @@ import queue
 import signal
 import sys
 import threading
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 import torch.distributed as dist
 
@@ -24,9 +24,11 @@ from workloads.training import Training, load
 def main() -> None:
     """Trains as one of the ranks that rank 0 has started, until told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    head = json.loads(sys.stdin.buffer.readline())
+    # unbuffered: a thread that reads must hold no lock when the process ends
+    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
+    head = json.loads(source.readline())
     words: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, words), daemon=True).start()
+    threading.Thread(target=_listen, args=(source, words), daemon=True).start()
     rank, seed = int(head["rank"]), int(head["seed"])
     everyone = from_plain(Placement, head["placement"])
     config, own = from_plain(TrainConfig, head["config"]), of_rank(everyone, rank)
@@ -44,7 +46,7 @@ def main() -> None:
     dist.destroy_process_group()
 
 
-def _listen(source: IO[bytes], words: queue.SimpleQueue[bytes]) -> None:
+def _listen(source: FileIO, words: queue.SimpleQueue[bytes]) -> None:
     """Hands on rank 0's words; where they end without a farewell, rank 0 is dead, and so is this process."""
     while word := source.read(1):
         words.put(word)

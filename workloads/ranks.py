@@ -13,12 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 import torch
 import torch.distributed as dist
@@ -97,21 +97,89 @@ def together(
             "placement": to_plain(placement),
             "store": str(Path(folder) / "store"),
         }
-        started = [_start({**head, "rank": rank}) for rank in range(1, size)]
+        others = _Others(head, placement)
         try:
-            for each in started:
-                _await(each)
-            join(head["store"], placement, rank=0)
-            yield Group(rank=0, size=size, call=lambda: _tell(started, STEP))
+            others.start()
+            yield Group(rank=0, size=size, call=others.step)
         except (RuntimeError, BrokenPipeError) as fault:
-            ended = _ended(started)
+            ended = others.ended()
             if not ended:
                 raise
             raise RuntimeError(f"{ended}: what it wrote on its standard error says why") from fault
         finally:
-            _close(started)
-            if dist.is_initialized():
-                dist.destroy_process_group()
+            others.close()
+
+
+@final
+class _Others:
+    """The ranks but 0, as rank 0 sees them."""
+
+    def __init__(self, head: Mapping[str, Any], placement: Placement) -> None:
+        self._head, self._placement = head, placement
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._joined = False
+
+    def start(self) -> None:
+        """Starts the processes; they load the data while rank 0 does."""
+        for rank in range(1, len(self._placement.devices)):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "workloads.rank"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+                start_new_session=True,  # a signal to the terminal's group is rank 0's to answer
+            )
+            self._processes.append(process)
+            _write(process, json.dumps({**self._head, "rank": rank}).encode() + b"\n")
+
+    def step(self) -> None:
+        """Makes every process learn from the next mini-batch; the first time they are waited for."""
+        if not self._joined:
+            for each in self._processes:
+                assert each.stdout is not None
+                if each.stdout.readline() != READY:
+                    raise RuntimeError("a rank did not begin")
+            join(self._head["store"], self._placement, rank=0)
+            self._joined = True
+        for each in self._processes:
+            _write(each, STEP)
+
+    def ended(self) -> str:
+        """Returns which ranks have ended by themselves and how, as text; empty if none."""
+        deadline = time.monotonic() + _GRACE_S
+        while not any(each.poll() is not None for each in self._processes) and time.monotonic() < deadline:
+            time.sleep(0.01)  # the others hear of a death before its parent may
+        codes = {rank: each.poll() for rank, each in enumerate(self._processes, start=1)}
+        return ", ".join(
+            f"rank {rank} ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
+            for rank, code in codes.items()
+            if code is not None
+        )
+
+    def close(self) -> None:
+        """Ends every process, and this process's part in the group."""
+        for each in self._processes:
+            with suppress(BrokenPipeError):  # it has ended
+                _write(each, QUIT)
+            assert each.stdin is not None
+            with suppress(BrokenPipeError):
+                each.stdin.close()
+        for each in self._processes:
+            try:
+                each.wait(timeout=_GRACE_S)
+            except subprocess.TimeoutExpired:
+                each.kill()
+                each.wait()
+            assert each.stdout is not None
+            each.stdout.close()
+        if self._joined:
+            dist.destroy_process_group()
+
+
+def _write(process: subprocess.Popen[bytes], words: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(words)
+    process.stdin.flush()
 
 
 def join(store: str, placement: Placement, *, rank: int) -> None:
@@ -139,62 +207,3 @@ def join(store: str, placement: Placement, *, rank: int) -> None:
     finally:
         if outer is None:
             os.environ.pop("GLOO_SOCKET_IFNAME", None)
-
-
-def _start(head: dict[str, Any]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workloads.rank"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
-        start_new_session=True,  # a signal to the terminal's group is rank 0's to answer
-    )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(head).encode() + b"\n")
-    process.stdin.flush()
-    return process
-
-
-def _await(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdout is not None
-    if process.stdout.readline() != READY:
-        process.wait()
-        raise RuntimeError("a rank did not begin")
-
-
-def _tell(started: list[subprocess.Popen[bytes]], word: bytes) -> None:
-    for each in started:
-        assert each.stdin is not None
-        each.stdin.write(word)
-        each.stdin.flush()
-
-
-def _ended(started: list[subprocess.Popen[bytes]]) -> str:
-    """Returns which ranks have ended by themselves and how, as text; empty if none."""
-    deadline = time.monotonic() + _GRACE_S
-    while not any(each.poll() is not None for each in started) and time.monotonic() < deadline:
-        time.sleep(0.01)  # the others hear of a death before its parent may
-    codes = {rank: each.poll() for rank, each in enumerate(started, start=1)}
-    return ", ".join(
-        f"rank {rank} ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
-        for rank, code in codes.items()
-        if code is not None
-    )
-
-
-def _close(started: list[subprocess.Popen[bytes]]) -> None:
-    for each in started:
-        assert each.stdin is not None
-        try:
-            each.stdin.write(QUIT)
-            each.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended
-    for each in started:
-        try:
-            each.wait(timeout=_GRACE_S)
-        except subprocess.TimeoutExpired:
-            each.kill()
-            each.wait()
-        assert each.stdout is not None
-        each.stdout.close()
