@@ -100,13 +100,15 @@ def canonical(config: TrainConfig) -> TrainConfig:
         if not (warmup.steps or warmup.fraction):  # then its form and start mean nothing
             schedule = replace(schedule, warmup=_NONE)
     ghost = config.ghost_batch
+    if ghost is not None and len(chunk_sizes(config.batch_size, ghost)) == 1:
+        ghost = None
     return replace(
         config,
         data=data,
         network=network,
         optimizer=_optimizer(config.optimizer),
         schedule=schedule,
-        ghost_batch=None if len(chunk_sizes(config.batch_size, ghost)) == 1 else ghost,
+        ghost_batch=ghost,
         evaluate_every=min(config.evaluate_every, config.epochs),
     )
 

@@ -22,17 +22,22 @@ def is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+# The words of what is allowed are made only for a value that does not fit: planning makes many configurations.
+
+
 def count(name: str, value: object, *, least: int) -> None:
     """Checks for a whole number of at least `least`."""
-    require(is_count(value) and value >= least, name, value, f"a whole number of at least {least}")  # type: ignore[operator]
+    if type(value) is not int or value < least:
+        require(False, name, value, f"a whole number of at least {least}")
 
 
 def share(name: str, value: object, *, zero: bool = False) -> None:
     """Checks for a number in (0, 1], or in [0, 1] where `zero`."""
-    fits = is_finite(value) and (value >= 0 if zero else value > 0) and value <= 1  # type: ignore[operator]
-    require(fits, name, value, f"0 {'<=' if zero else '<'} {name} <= 1")
+    if not is_finite(value) or not (0 <= value if zero else 0 < value) or value > 1:  # type: ignore[operator]
+        require(False, name, value, f"0 {'<=' if zero else '<'} {name} <= 1")
 
 
 def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
     """Checks that a value is one of a few words."""
-    require(value in allowed, name, value, f"one of {', '.join(allowed)}")
+    if value not in allowed:
+        require(False, name, value, f"one of {', '.join(allowed)}")
