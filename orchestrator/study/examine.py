@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from orchestrator.errors import StudyError
 from orchestrator.model.study import Study
-from orchestrator.study.config import Issue, bind_group
+from orchestrator.study.config import RECIPE, Issue, bind_group
 from orchestrator.study.plan import MAX_TRIALS, plan
 from orchestrator.study.problems import Problems
 from workloads.api import Spec
@@ -49,7 +49,8 @@ def examine(study: Study, spec: Spec, problems: Problems, *, max_trials: int = M
 def _config(study: Study, spec: Spec, problems: Problems) -> None:
     """Checks the keys of the config alone: its values may make sense only with a level's beside them."""
     issues: list[Issue] = []
-    bind_group(spec.config, study.config, issues)
+    said = {name: value for name, value in study.config.items() if name != RECIPE or not spec.recipes}
+    bind_group(spec.config, said, issues)
     for issue in issues:
         if issue.code == "unknown-path":
             problems.add(("config", *issue.path), issue.code, issue.message, key=True)

@@ -1,0 +1,63 @@
+"""Every study that is shipped: on digits it runs, shortened, to its tables; at the papers' scale it plans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.study.load import load
+from orchestrator.study.plan import plan
+from orchestrator.study.workload import resolve
+from tests.street.orch import ROOT, Orch
+
+STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
+PAPER = sorted((ROOT / "studies" / "paper").glob("*.yaml"))
+# one epoch, one seed, the smallest of each study's networks
+SHORT = {
+    "dfn_ensemble": ["--cells", "depth=14", "--set", "network.width=0.125"],
+    "smoke": [],
+    "veit_effective": ["--set", "network.width=0.125"],
+    "veit_lesions": [],
+    "zhao_figure_4": ["--cells", "depth=14"],
+    "zhao_table_4": ["--cells", "size=14/8", "--set", "epochs=4", "--set", "network.width=0.125"],
+}
+# and where a flag cannot reach, a study that extends it
+FEWER = {
+    "veit_lesions": """
+evaluate:
+  delete_random: {vary: {deleted: {levels: [1, 12]}}, draws: 2}
+  reorder: {vary: {swaps: {levels: [1, 12]}}, draws: 2}
+  effective_paths: {set: {samples: 2}}
+"""
+}
+
+
+def test_every_study_is_in_this_test() -> None:
+    assert sorted(SHORT) == [path.stem for path in STUDIES]
+    assert len(PAPER) >= 6
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_on_digits_runs_to_its_tables(path: Path, tmp_path: Path) -> None:
+    orch, name = Orch(directory=tmp_path), path.stem
+    if name in FEWER:
+        text = f"extends: {path}\nstudy: {name}\n{FEWER[name]}"
+        path = tmp_path / path.name
+        path.write_text(text, encoding="utf-8")
+    orch("submit", path, "--set", "epochs=1", "--seeds", "0", *SHORT[name])
+    for table in load(path).tables:
+        shown = orch("table", name, table.name, "--format", "csv").out.splitlines()
+        assert len(shown) > 1
+        # one epoch may be too little: then an entry says so
+        entries = [line.split(",", 1)[1] for line in shown[1:]]
+        assert any("fail" in entry or any(map(str.isdigit, entry)) for entry in entries)
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_a_study_at_the_papers_scale_plans(path: Path) -> None:
+    planned = plan(load(path), resolve("classification"))
+    assert len(planned.trials) >= 9
+    assert all(cell.config["data"]["name"] != "digits" for cell in planned.cells)
+    epochs = {cell.config["epochs"] for cell in planned.cells}
+    assert min(epochs) >= 40
