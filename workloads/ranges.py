@@ -22,7 +22,7 @@ def is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-# The words of what is allowed are made only for a value that does not fit: planning makes many configurations.
+# The words of what is allowed are made only for a value that does not fit: planning makes many configs.
 
 
 def count(name: str, value: object, *, least: int) -> None:
@@ -33,7 +33,7 @@ def count(name: str, value: object, *, least: int) -> None:
 
 def share(name: str, value: object, *, zero: bool = False) -> None:
     """Checks for a number in (0, 1], or in [0, 1] where `zero`."""
-    if not is_finite(value) or not (0 <= value if zero else 0 < value) or value > 1:  # type: ignore[operator]
+    if not is_finite(value) or value > 1 or value < 0 or (value == 0 and not zero):  # type: ignore[operator]
         require(False, name, value, f"0 {'<=' if zero else '<'} {name} <= 1")
 
 
