@@ -15,9 +15,11 @@ from torch import nn
 
 from workloads import training
 from workloads.api import Placement, Report
-from workloads.configs import TrainConfig
+from workloads.configs import TrainConfig, canonical
+from workloads.data.split import Split
 from workloads.networks.build import build
 from workloads.networks.configs import DFNMR, PathEnsemble, PreActResNet, ResNet
+from workloads.placement import placed
 from workloads.recipes import RECIPES
 from workloads.schedules import Every, Milestones, Warmup
 from workloads.training import train
@@ -158,3 +160,21 @@ def test_the_resolved_schedule_is_logged(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.INFO, logger="workloads"):
         next(reports(CONFIGS["larsson2017"], 0))
     assert "seed 3: learning rate 0.02, x0.1 after step 6 (epoch 1)" in caplog.text
+
+
+def test_an_empty_validation_split_is_not_looked_at() -> None:
+    config = canonical(replace(CONFIGS["zhao2016"], epochs=1))
+    cpu = torch.device("cpu")
+    data = training.load(config, Path("nowhere"), cpu)
+    empty = Split(x_NCHW=data.validation.x_NCHW[:0], y_N=data.validation.y_N[:0])
+    points = []
+    with placed(Placement()):
+        ours = training.Training(config, 3, replace(data, validation=empty), cpu)
+        while not points or not points[-1].ended:
+            points.append(ours.advance(lambda: False))
+    assert [set(each.metrics) for each in points] == [
+        {"train_loss", "train_error", "lr"},
+        {"test_loss", "test_error"},
+    ]
+    with_one = list(reports(config, 1e9))
+    assert points[-1].metrics == with_one[-1].metrics
