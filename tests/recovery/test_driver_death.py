@@ -54,6 +54,7 @@ def steps_run(orch: Orch) -> Counter[tuple[str, str]]:
 
 @pytest.mark.parametrize("executor", ["inline", "ray"])
 def test_kill_9_half_way_then_resume(tmp_path: Path, executor: str) -> None:
+    """On Ray the resumed driver is stopped in its turn, and the end runs inline: clusters start slowly."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     orch = Orch(directory=tmp_path / "a", executor=executor)
@@ -77,27 +78,43 @@ def test_kill_9_half_way_then_resume(tmp_path: Path, executor: str) -> None:
         )
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
+    if executor == "ray":
+        stopped_again(orch)
     gate.touch()
-    resumed = orch("resume", "demo", "--json").json
+    steps = steps_run(orch)
+    resumed = inline("resume", "demo", "--json").json
     assert resumed["counts"]["succeeded"] == 6 + 12
     assert resumed["trained"] == 2
+    if executor == "ray":
+        # What was done before the stop is in the checkpoint: only what the gate held back ran.
+        seeds_and_steps = {(str(seed), str(step)) for seed in (0, 1) for step in (2, 3)}
+        assert steps_run(orch) - steps == dict.fromkeys(seeds_and_steps, 1)
     for key, report in reports.items():
         assert orch("show", key, "--json").json == report, "a finished trial was touched"
     assert orch("table", "demo", "--format", "csv").out == golden_csv(tmp_path / "b", orch)
-    assert orch("resume", "demo", "--json").json["trained"] == 0
+    assert inline("resume", "demo", "--json").json["trained"] == 0
     assert not list((orch.directory / "store").rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize(
-    ("executor", "number", "code"),
-    [("inline", signal.SIGINT, 130), ("inline", signal.SIGTERM, 143), ("ray", signal.SIGINT, 130)],
-)
+def stopped_again(orch: Orch) -> None:
+    """Resumes, waits until both trainings are at the gate again, and asks for a stop."""
+    before = sum(steps_run(orch).values())
+    with orch.start("resume", "demo") as driver:
+        until(lambda: sum(steps_run(orch).values()) == before + 2, what="the trainings under way again")
+        os.kill(driver.pid, signal.SIGINT)
+        out, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130, out
+    assert "orch resume demo" in out
+    assert orch("status", "demo", "--json").json["studies"][0]["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_asked_to_stop_it_is_resumable_and_says_how(
-    tmp_path: Path, executor: str, number: signal.Signals, code: int
+    tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    orch = Orch(directory=tmp_path / "a", executor=executor)
+    orch = Orch(directory=tmp_path / "a")
     file = study_of(orch)
     gate, _ = files_in(orch.directory)
     with orch.start("submit", file) as driver:
