@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator import __version__
-from orchestrator.cli import recorded, running, studies, tools
+from orchestrator.cli import data, recorded, running, studies, tools
 from orchestrator.cli.globals import current, hoist
 from orchestrator.errors import OrchError, StudyError, TargetError
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 for group in (studies, running, recorded, tools):
     for verb in group.VERBS:
         app.command(name=verb.__name__.rstrip("_"))(verb)
+app.add_typer(data.app, name="data")
 
 
 def _version(asked: bool) -> None:
