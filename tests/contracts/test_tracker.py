@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -246,40 +244,51 @@ def test_a_damaged_database_is_a_target_error(tmp_path: Path) -> None:
         MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db")
 
 
+# One process imports MLflow, which takes seconds, and forks a child for each number of calls to survive.
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
 import test_tracker
 from orchestrator.tracking import mlflow
-tracker = mlflow.MlflowTracker({uri!r})
-client, calls = tracker._client, 0
-class Counting:
-    def __getattr__(self, name):
-        def call(*args, **kwargs):
-            global calls
-            calls += name in ("create_run", "log_batch", "log_artifacts", "set_terminated")
-            if calls > {survive}:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return getattr(client, name)(*args, **kwargs)
-        return call
-tracker._client = Counting()
-tracker.apply(test_tracker.training())
+
+def apply(uri, survive):
+    tracker = mlflow.MlflowTracker(uri)
+    client, calls = tracker._client, 0
+    class Counting:
+        def __getattr__(self, name):
+            def call(*args, **kwargs):
+                nonlocal calls
+                calls += name in ("create_run", "log_batch", "log_artifacts", "set_terminated")
+                if calls > survive:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return getattr(client, name)(*args, **kwargs)
+            return call
+    tracker._client = Counting()
+    tracker.apply(test_tracker.training())
+
+for survive in range(10):
+    child = os.fork()
+    if not child:
+        apply({folder!r} % survive, survive)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(code, flush=True)
+    if code != -signal.SIGKILL:
+        break
 """
 
 
 @pytest.mark.slow
 def test_killed_between_any_two_calls_then_replayed(tmp_path: Path) -> None:
     """As many calls as survive: none, 1, 2, ... until the run completes; a replay mends each."""
+    folder = f"sqlite:///{tmp_path}/%d.db"
+    script = KILLED.format(tests=str(Path(__file__).parent), folder=folder)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    codes = [int(line) for line in done.stdout.split()]
+    assert codes == [-signal.SIGKILL] * 4 + [0], f"create, batch, artifacts, end; {done.stderr}"
     reference = None
-    for survive in range(10):
-        uri = f"sqlite:///{tmp_path}/{survive}.db"
-        script = KILLED.format(tests=str(Path(__file__).parent), uri=uri, survive=survive)
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script)],
-            env={**os.environ},
-            capture_output=True,
-            check=False,
-        )
+    for survive in range(len(codes)):
+        uri = folder % survive
         client = MlflowClient(uri)
         run_id = MlflowTracker(uri, str(tmp_path / "artifacts")).apply(training())
         shown = picture(client, run_id)
@@ -287,8 +296,3 @@ def test_killed_between_any_two_calls_then_replayed(tmp_path: Path) -> None:
         reference = reference or shown
         assert shown == reference
         assert [run.info.run_id for run in runs(client)] == [run_id]
-        if done.returncode == 0:
-            assert survive == 4, "create, batch, artifacts, end"
-            return
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    pytest.fail("the script never completed")
