@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +83,16 @@ def plan_study(request: Request, settings: Settings, registry: Registry | None =
             known = session.registry.statuses(list(fresh.trials))
     else:
         known = {}
-    again = stale(fresh, known, code=code.digest) if study.code == "rerun" else set()
+    again = stale(fresh, known, code=code.digest) & wanted if study.code == "rerun" else set()
+    told = know(fresh, known, code=code.digest, rule=study.code)
     return Planned(
         study=study,
         spec=spec,
-        plan=know(fresh, known, code=code.digest, rule=study.code),
+        # What runs again counts as not there.
+        plan=replace(told, known={key: status for key, status in told.known.items() if key not in again}),
         code=code,
         wanted=frozenset(wanted),
-        stale=frozenset(again & wanted),
+        stale=frozenset(again),
     )
 
 

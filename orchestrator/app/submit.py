@@ -36,9 +36,7 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
         driving(session, planned.study.name) as lease,
     ):
         planned = plan_study(request, settings, session.registry)
-        to_run = [
-            key for key in planned.wanted if key in planned.stale or not planned.plan.state(key).has_result
-        ]
+        to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result]
         view.planned(planned.plan, planned.wanted)
         submission = _submission(planned, request, running)
         previous = session.registry.submissions(planned.study.name)

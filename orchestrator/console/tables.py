@@ -13,6 +13,7 @@ from orchestrator.console.text import printable, safe
 from orchestrator.model.plan import Plan, State
 from orchestrator.model.table import Entry, Table
 
+WIDEST = 10_000  # no table is measured wider
 STYLES = {
     "fail": "yellow",
     "error": "red",
@@ -24,12 +25,19 @@ STYLES = {
 
 
 def table_view(table: Table, *, bold: bool = True) -> RenderableType:
-    """Returns a built table for the terminal: nested column headers one above the other.
+    """Returns a built table with its caption and notes for the terminal.
 
     Args:
         table: A built table.
         bold: Whether the output can show bold; without it the best entries get a star.
     """
+    caption = Text(printable(table.caption or table.name), style="bold")
+    notes = [Text(printable(_note(note, bold)), style="dim") for note in table.notes]
+    return Group(caption, _grid(table, bold), *notes)
+
+
+def _grid(table: Table, bold: bool) -> RichTable:
+    """Returns a table's entries under their headers: nested ones one above the other."""
     view = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in table.row_names:
         view.add_column(safe(name), no_wrap=True)
@@ -39,9 +47,7 @@ def table_view(table: Table, *, bold: bool = True) -> RenderableType:
     for labels, entries in zip(table.rows, table.entries, strict=True):
         view.add_row(*_row_headers(labels, previous), *(_entry(entry, bold) for entry in entries))
         previous = labels
-    caption = Text(printable(table.caption or table.name), style="bold")
-    notes = [Text(printable(_note(note, bold)), style="dim") for note in table.notes]
-    return Group(caption, view, *notes)
+    return view
 
 
 def _row_headers(labels: tuple[str, ...], previous: tuple[str, ...]) -> Iterable[Text]:
@@ -62,9 +68,16 @@ def _entry(entry: Entry, bold: bool) -> Text:
 
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:
-    """Prints built tables."""
+    """Prints built tables, whole: in a narrow terminal long lines wrap, and nothing is cut off."""
+    bold = console.is_terminal and not console.no_color
+    width = console.width
     for table in tables:
-        console.print(table_view(table, bold=console.is_terminal and not console.no_color))
+        wide = console.options.update(width=WIDEST)
+        try:
+            console.width = max(width, console.measure(_grid(table, bold), options=wide).maximum)
+            console.print(table_view(table, bold=bold))
+        finally:
+            console.width = width
         console.print()
 
 
@@ -72,7 +85,7 @@ def listing(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: 
     """Returns a plain list of values under headers."""
     view = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
     for column in columns:
-        view.add_column(column)
+        view.add_column(column, overflow="fold")  # a key or a count that is cut off would mislead
     for row in rows:
         view.add_row(*(safe(str(value)) for value in row))
     return view

@@ -61,7 +61,9 @@ def test_rerun_computes_what_other_code_made_again(orch: Orch) -> None:
     before = means(orch)
     assert steps(orch) == 2 * 2
     change_code(orch)
-    assert "7 cached trials came from other code and will run again" in orch("plan", file).out
+    plan = orch("plan", file).out
+    assert "7 cached trials came from other code and will run again" in plan
+    assert "0 cached, 7 to run" in plan
     again = orch("submit", file, "--json").json
     assert (again["trained"], again["evaluated"]) == (2, 5)
     assert steps(orch) == 2 * 2 + 2 * 2, "the trainings were not computed again"
