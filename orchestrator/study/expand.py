@@ -142,6 +142,10 @@ class _Binder:
         self._seen: dict[tuple[int | str | None, ...], tuple[Any, list[Issue]]] = {}
         self._writer = Writer(spec.config)
         self._bases: dict[Any, tuple[dict[str, Any], dict[str, list[Issue]]]] = {}
+        # made once, not for each cell: a config's parts are frozen
+        self._defaults = {
+            name: value for name, each in self._fields.items() if (value := default_of(each)) is not MISSING
+        }
         self._required = [
             name
             for name, each in self._fields.items()
@@ -151,7 +155,7 @@ class _Binder:
     def _base(self, recipe: Any) -> tuple[dict[str, Any], dict[str, list[Issue]]]:
         """Returns the fields that a recipe and the study's config give every cell, and their faults."""
         if recipe not in self._bases:
-            values: dict[str, Any] = {}
+            values = dict(self._defaults)
             issues: dict[str, list[Issue]] = {}
             found: list[Issue] = []
             said = recipe_of(self._spec, recipe, found)
