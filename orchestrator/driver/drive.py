@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.driver.claiming import Claims
 from orchestrator.driver.outcomes import Outcomes
-from orchestrator.driver.progress import Meter, Progress, Running, Summary, count
+from orchestrator.driver.progress import Meter, Progress, Summary, count, snapshot
 from orchestrator.driver.retry import LIMITS
 from orchestrator.driver.schedule import Schedule
 from orchestrator.errors import TargetError
@@ -281,41 +281,32 @@ class Drive:
             self._show_at = after + max(SHOW_S, SHOW_SHARE * (after - now))
 
     def _progress(self, *, committed: bool) -> Progress:
-        wanted = self.schedule.wanted
-        states = {key: state for key, state in self.schedule.states().items() if key in wanted}
-        return Progress(
-            counts=count(states),
-            cells=len(self.cells),
-            cells_done=sum(
-                all(states[key].final for key in keys if key in states) for keys in self.cells.values()
-            ),
+        return snapshot(
+            self._states(),
+            self.trials,
+            self.cells,
+            self._claims.running,
+            self._meter,
             cached=self._cached,
-            trained=self._meter.trained,
-            evaluated=self._meter.evaluated,
-            running=tuple(
-                Running(label=self.trials[key].label, progress=self._meter.progress[key])
-                for key in self._claims.running
-                if key in self._meter.progress
-            ),
+            slots=self._claims.slots,
             elapsed_s=self.clock.monotonic() - self._began,
-            eta_s=self._meter.eta_s({key: self.trials[key] for key in states}, states, self._claims.slots),
             committed=committed,
         )
 
+    def _states(self) -> Mapping[TrialKey, State]:
+        wanted = self.schedule.wanted
+        return {key: state for key, state in self.schedule.states().items() if key in wanted}
+
     def summary(self) -> Summary:
         """Returns how far it came."""
-        wanted = self.schedule.wanted
-        states = {key: state for key, state in self.schedule.states().items() if key in wanted}
+        states = self._states()
+        failed = [key for key, state in states.items() if state is State.FAILED]
+        statuses = self.registry.statuses(failed) if failed else {}
         return Summary(
             counts=count(states),
             trained=self._meter.trained,
             evaluated=self._meter.evaluated,
-            failures=self._failures(key for key, state in states.items() if state is State.FAILED),
+            failures={key: statuses[key].message for key in failed if key in statuses},
             interrupted=self._stopping and not self._halted,
             halted=self._halted,
         )
-
-    def _failures(self, keys: Iterable[TrialKey]) -> Mapping[TrialKey, str]:
-        failed = list(keys)
-        statuses = self.registry.statuses(failed) if failed else {}
-        return {key: statuses[key].message for key in failed if key in statuses}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.model.plan import State, Trial, TrialKey
@@ -129,6 +129,49 @@ class Meter:
                 return None
             left += expected * (1 - (self.progress.get(key) or 0.0))
         return left / max(1, slots)
+
+
+def snapshot(
+    states: Mapping[TrialKey, State],
+    trials: Mapping[TrialKey, Trial],
+    cells: Mapping[str, Sequence[TrialKey]],
+    running: Iterable[TrialKey],
+    meter: Meter,
+    *,
+    cached: int,
+    slots: int,
+    elapsed_s: float,
+    committed: bool,
+) -> Progress:
+    """Returns how far it is.
+
+    Args:
+        states: Of the wanted trials.
+        trials: Every trial of the plan.
+        cells: Cell -> its trials.
+        running: What is at work.
+        meter: Durations so far.
+        cached: Wanted trials that had their result before.
+        slots: Bundles at once.
+        elapsed_s: Since the driver began.
+        committed: Whether results came in since the last snapshot.
+    """
+    return Progress(
+        counts=count(states),
+        cells=len(cells),
+        cells_done=sum(all(states[key].final for key in keys if key in states) for keys in cells.values()),
+        cached=cached,
+        trained=meter.trained,
+        evaluated=meter.evaluated,
+        running=tuple(
+            Running(label=trials[key].label, progress=meter.progress[key])
+            for key in running
+            if key in meter.progress
+        ),
+        elapsed_s=elapsed_s,
+        eta_s=meter.eta_s({key: trials[key] for key in states}, states, slots),
+        committed=committed,
+    )
 
 
 def count(states: Mapping[TrialKey, State]) -> Mapping[State, int]:

@@ -163,5 +163,46 @@ def test_what_a_dead_driver_left_of_another_study_is_taken_over(tmp_path: Path) 
 
 
 def running(orch: Orch) -> set[str]:
+    return {each["trial"] for each in trials(orch) if each["state"] == "running"}
+
+
+def test_a_driver_that_slept_through_its_lease_records_nothing_more(tmp_path: Path) -> None:
+    orch = Orch(directory=tmp_path, environment={"ORCH_LEASE_S": "2"})
+    file = study_of(orch)
+    with orch.start("submit", file) as sleeper:
+        until(lambda: sum(steps_run(orch).values()) > 0, what="a training under way")
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        files_in(tmp_path)[0].touch()
+        until(lambda: orch("resume", "demo", code=None).code == 0, what="the end of the lease")
+        before = orch("show", "demo", "--json").out
+        os.kill(sleeper.pid, signal.SIGCONT)
+        out, _ = sleeper.communicate(timeout=60)
+    assert sleeper.returncode == 7, out
+    assert "lost its lease" in out
+    assert "Traceback" not in out
+    assert orch("show", "demo", "--json").out == before
+    assert orch("status", "demo", "--json").json["studies"][0]["status"] == "done"
+
+
+def test_asked_to_stop_while_mlflow_catches_up_it_prints_what_it_has(tmp_path: Path) -> None:
+    # Nobody listens on the discard port: the mirror would be waited for in vain.
+    down = {"ORCH_MLFLOW_URI": "http://127.0.0.1:9", "ORCH_MIRROR_WAIT_S": "600"}
+    orch = Orch(directory=tmp_path, environment=down)
+    file = study_of(orch)
+    files_in(tmp_path)[0].touch()
+    with orch.start("submit", file) as driver:
+        until(
+            lambda: {each["state"] for each in trials(orch)} == {"succeeded"},
+            what="the end of all trials",
+        )
+        os.kill(driver.pid, signal.SIGINT)
+        out, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130, out
+    assert "errors" in out
+    assert "6 trained, 12 evaluated" in out
+    assert "MLflow has yet to show" in out
+
+
+def trials(orch: Orch) -> list[dict[str, str]]:
     done = orch("show", "demo", "--json", code=None)
-    return {each["trial"] for each in done.json["trials"] if each["state"] == "running"}
+    return list(done.json["trials"]) if done.code == 0 else []

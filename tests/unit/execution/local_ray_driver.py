@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def main(folder: Path) -> None:
     def stop(number: int, frame: Any) -> None:
         work.stop = True
 
-    before = signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
 
     def watch(batch: Any) -> None:
@@ -46,8 +47,21 @@ def main(folder: Path) -> None:
             if isinstance(event, Failed):
                 tell("failed", cause=event.failure.cause.value)
 
-    drive(RayTuneExecutor(worker(folder)), work, watch=watch, limit_s=120)
-    kept = signal.getsignal(signal.SIGTERM) is stop and before is not stop
+    # All the while, not only at the end: Ray takes seconds to start, and may be asked to stop in them.
+    handlers, over = set(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.005):
+            handlers.add(signal.getsignal(signal.SIGTERM))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        drive(RayTuneExecutor(worker(folder)), work, watch=watch, limit_s=120)
+    finally:
+        over.set()
+        looker.join()
+    kept = handlers == {stop}
     tell("over", states=sorted(work.states.values()), handler_kept=kept)
 
 
