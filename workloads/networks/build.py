@@ -10,9 +10,10 @@ from torch import nn
 
 from workloads.initialisation import He, Initialisation
 from workloads.networks import configs as kinds
-from workloads.networks import imagenet_nets, preact, vgg
+from workloads.networks import dirac, imagenet_nets, preact, vgg
 from workloads.networks.configs import Network
 from workloads.networks.deep_fusion import dfn, dfn_il, dfn_mr
+from workloads.networks.dirac_conv import DiracWeight
 from workloads.networks.draws import draw_filters, draw_head
 from workloads.networks.path_ensemble import PathEnsembleNet, RunningStatistics, SharedConvBN
 from workloads.networks.plain import plain
@@ -37,6 +38,10 @@ _MAKERS: Final[dict[type, Callable[[Any], nn.Module]]] = {
     kinds.DFNMRImageNet: imagenet_nets.dfn_mr_imagenet,
     kinds.DFN1ImageNet: imagenet_nets.dfn1_imagenet,
     kinds.DFN2ImageNet: imagenet_nets.dfn2_imagenet,
+    kinds.DiracNet: dirac.chain,
+    kinds.PlainDiracBaseline: dirac.chain,
+    kinds.DiracNetImageNet: dirac.chain_imagenet,
+    kinds.DiracResNet: dirac.dirac_resnet,
 }
 _HE: Final = He()
 
@@ -60,10 +65,10 @@ def build(config: Network) -> nn.Module:
 def initialise(module: nn.Module, generator: torch.Generator, scheme: Initialisation = _HE) -> None:
     """Leaves a network with fresh weights that depend on the generator's state and nothing else.
 
-    Filters and the last layer follow the scheme; see `draws`. Biases: 0. A highway gate's bias: its initial
-    value. Batch normalisation: gamma 1, beta 0, running mean 0, running variance 1. Drawn in single precision
-    on the generator's device, in the order of `module.modules()`, so that neither device nor precision of the
-    network changes them.
+    Filters and the last layer follow the scheme; see `draws`. Biases: 0. A highway gate's bias and Dirac
+    scalings: their initial values. Batch normalisation: gamma 1, unless the network draws it, beta 0, running
+    mean 0, running variance 1. Drawn in single precision on the generator's device, in the order of
+    `module.modules()`, so that neither device nor precision of the network changes them.
 
     Args:
         module: The network.
@@ -80,5 +85,7 @@ def initialise(module: nn.Module, generator: torch.Generator, scheme: Initialisa
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
     for part in module.modules():  # later, for a gate's bias is that of a convolution
-        if isinstance(part, nn.BatchNorm2d | SharedConvBN | RunningStatistics | Gate):
+        if isinstance(part, nn.BatchNorm2d | SharedConvBN | RunningStatistics | Gate | DiracWeight):
             part.reset_parameters()
+        if isinstance(part, dirac.UniformNorm):
+            part.draw_scale(generator)

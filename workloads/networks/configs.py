@@ -1,15 +1,17 @@
 """Every network that a study may train, as one union of configurations. Torch-free.
 
 `zhao` has the kinds of Zhao et al. on CIFAR shape, `veit` the residual ones of Veit et al. and their
-relatives, `chains` the VGG nets, `imagenet` those for images of 224 x 224.
+relatives, `chains` the VGG nets,
+`dirac_configs` those of Zagoruyko and Komodakis, `imagenet` those for images of 224 x 224.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from workloads.networks import veit, zhao
+from workloads.networks import dirac_configs, veit, zhao
 from workloads.networks.chains import VGG, VGG15
+from workloads.networks.dirac_configs import DiracNet, DiracNetImageNet, DiracResNet, PlainDiracBaseline
 from workloads.networks.imagenet import (
     DFN1ImageNet,
     DFN2ImageNet,
@@ -33,10 +35,14 @@ __all__ = [
     "DFN1ImageNet",
     "DFN2ImageNet",
     "DFNMRImageNet",
+    "DiracNet",
+    "DiracNetImageNet",
+    "DiracResNet",
     "Highway",
     "Network",
     "PathEnsemble",
     "Plain",
+    "PlainDiracBaseline",
     "PreActResNet",
     "PreActResNetImageNet",
     "ResNet",
@@ -62,6 +68,10 @@ Network: TypeAlias = (
     | DFNMRImageNet
     | DFN1ImageNet
     | DFN2ImageNet
+    | DiracNet
+    | PlainDiracBaseline
+    | DiracNetImageNet
+    | DiracResNet
 )
 
 
@@ -71,4 +81,6 @@ def canonical(network: Network) -> Network:
         return zhao.canonical(network)
     if isinstance(network, PreActResNet):
         return veit.canonical(network)
+    if isinstance(network, DiracNet | DiracNetImageNet):
+        return dirac_configs.canonical(network)
     return network

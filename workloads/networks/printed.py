@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from workloads.networks.chains import VGG
 from workloads.networks.configs import Network, canonical
+from workloads.networks.dirac_configs import DiracNet, DiracNetImageNet
 from workloads.networks.imagenet import DFNMRImageNet, ResNetImageNet
 from workloads.networks.veit import WRN, PreActResNet
 from workloads.networks.zhao import DFNIL, DFNMR, Plain, ResNet
@@ -18,7 +19,7 @@ from workloads.networks.zhao import DFNIL, DFNMR, Plain, ResNet
 # Fields that change no count, and those of the data set, which an entry says by itself.
 _FREE: Final = frozenset(
     {"classes", "in_channels", "input_size", "bn_eps", "bn_momentum"}
-    | {"survival", "modules_per_batch", "rescale"}
+    | {"survival", "modules_per_batch", "rescale", "initial_a", "initial_b", "gamma"}
 )
 _CIFAR: Final = (10, 100)
 _IMAGENET: Final = (1000,)
@@ -62,6 +63,7 @@ _Z6: Final = "Zhao et al. 2016, Table 6"
 _D2: Final = "Zagoruyko and Komodakis 2017, Table 2"
 _D3: Final = "Zagoruyko and Komodakis 2017, Table 3"
 _1001: Final = "the count without normalisation's scales and shifts, 10,178,490, rounds to it"
+_OF_RESNET: Final = "the count of the ResNet of this depth; the paper's chain has no projections"
 _1202: Final = "a net of 6n + 2 layers of this depth has almost twice as many"
 
 PRINTED: Final[tuple[Printed, ...]] = (
@@ -95,8 +97,16 @@ PRINTED: Final[tuple[Printed, ...]] = (
     Printed(network=WRN(depth=16, width=4), figure="2.7M", source=_Z5, classes=(10,)),
     Printed(network=WRN(depth=28, width=10), figure="36.5M", source=_D2),
     Printed(network=VGG(), figure="20M", source=_D2),
+    Printed(network=DiracNet(depth=28, width=5), figure="9.1M", source=_D2),
+    Printed(network=DiracNet(depth=28, width=10), figure="36.5M", source=_D2),
     Printed(network=ResNetImageNet(depth=101), figure="44.5M", source=_Z6, classes=_IMAGENET),
     Printed(network=DFNMRImageNet(), figure="43.3M", source=_Z6, classes=_IMAGENET),
+    Printed(
+        network=DiracNetImageNet(depth=18), figure="11.7M", source=_D3, classes=_IMAGENET, note=_OF_RESNET
+    ),
+    Printed(
+        network=DiracNetImageNet(depth=34), figure="21.8M", source=_D3, classes=_IMAGENET, note=_OF_RESNET
+    ),
     Printed(network=ResNetImageNet(depth=18), figure="11.7M", source=_D3, classes=_IMAGENET),
     Printed(network=ResNetImageNet(depth=34), figure="21.8M", source=_D3, classes=_IMAGENET),
 )
@@ -112,6 +122,10 @@ NOTES: Final[dict[str, str]] = {
         "ResNet-50 with shortcuts over two bottlenecks fits what its text says"
     ),
     "vgg15": "interpretation: the paper does not say which 15 layers; `reading` chooses between two",
+    "dirac_resnet": (
+        "interpretation: which ResNet-28 has filters I + W is not said; this is the wide residual network of "
+        "width 1, and `parameterised` says which of its filters"
+    ),
     "highway": "the paper writes its module but trains none; the gates' form on images is ours",
 }
 
