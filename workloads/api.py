@@ -178,7 +178,8 @@ class Spec:
         data_digest: Digest of the data a config reads; constant for known sets.
         runtime: "module:NAME" of the `Workload`.
         data_sets: "module" with `NAMES`, and with `check(name, folder)` and `fetch(name, folder)` that return
-            part -> number of images; or empty.
+            part -> number of images; with `described(name, folder)` too where a study must say more of a set
+            than its name: field of its config -> value. Or empty.
         describe: "module:function" from a config to {"parameters", "longest_path", "flops",
             "paths"}, or empty when the workload describes nothing.
         details: "module:function" from a config to what `orch model` says besides: {"path_lengths":

@@ -93,7 +93,7 @@ def canonical(config: TrainConfig) -> TrainConfig:
     network = _on(config.network, config.data.name, facts)
     data = config.data
     if data.augmentation == "auto":
-        data = replace(data, augmentation=facts.auto)
+        data = replace(data, augmentation=facts.auto)  # type: ignore[arg-type] # each kind has its own
     schedule = config.schedule
     if not isinstance(schedule, OneCycle) and schedule.warmup != _NONE:
         warmup = schedule.warmup

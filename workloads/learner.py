@@ -22,6 +22,8 @@ from workloads.networks.outputs import cross_entropy_sum
 from workloads.normalisation import Ghost, Synchronised, install, running_statistics
 from workloads.sgd import FlatSGD
 
+# Classes above which the error among the five highest outputs is measured too: it says nothing of few.
+TOP5_ABOVE: Final = 10
 _HALF: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -58,12 +60,20 @@ class Learner:
         self._half = _HALF.get(config.precision)
         self._dtype = torch.float64 if config.precision == "float64" else torch.float32
         self.loss_scale = LossScale() if config.precision == "float16" else None
+        classes = config.network.classes
+        self.top5 = classes is not None and classes > TOP5_ABOVE
         # ranks that share statistics have them equal already
         apart = group is not None and config.ghost_batch is not None
         self._statistics = running_statistics(network) if apart else []
 
+    def nothing(self) -> Tensor:
+        """Returns what `learn` returns for no images."""
+        return torch.zeros(4 if self.top5 else 3, dtype=torch.float64, device=self._device)
+
     def learn(self, x_BCHW: Tensor, y_B: Tensor, lr: float, modules: torch.Generator) -> Tensor:
         """Learns from a mini-batch and returns [loss x images, errors, images], float64, of the whole of it.
+
+        With many classes the number of images whose class is not among the five highest outputs is fourth.
 
         Args:
             x_BCHW: Images of the whole mini-batch, on every rank.
@@ -82,7 +92,7 @@ class Learner:
             start, end = [0, *accumulate(sizes)][self._group.rank :][:2]
             x_BCHW, y_B = x_BCHW[start:end], y_B[start:end]
         self.optimizer.zero()
-        sums = torch.zeros(3, dtype=torch.float64, device=self._device)
+        sums = self.nothing()
         # without an image there is nothing to do, unless the others wait for statistics
         if len(y_B) or self._config.ghost_batch is None:
             self._backward(x_BCHW.to(self._dtype), y_B, images, sums)
@@ -104,10 +114,12 @@ class Learner:
             weight *= self.loss_scale.value
         (loss if weight == 1.0 else loss * weight).backward()
         with torch.no_grad():
-            predicted_B = predictions.log_probabilities(self.network, output.detach()).argmax(1)
+            log_BK = predictions.log_probabilities(self.network, output.detach())
             sums[0] += loss.detach().double() * len(y_B)
-            sums[1] += (predicted_B != y_B).sum()
+            sums[1] += (log_BK.argmax(1) != y_B).sum()
             sums[2] += len(y_B)
+            if self.top5:
+                sums[3] += predictions.top5_errors(log_BK, y_B)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._half is None:
@@ -123,8 +135,8 @@ class Learner:
         parts += [each.reshape(-1).double() * chunks for each in self._statistics]
         packed = torch.cat(parts)
         self._group.add(packed)
-        start = 4
+        start = len(sums) + 1
         for each in self._statistics:
-            each.copy_((packed[start : start + each.numel()] / packed[3]).view_as(each))
+            each.copy_((packed[start : start + each.numel()] / packed[len(sums)]).view_as(each))
             start += each.numel()
-        return packed[:3]
+        return packed[: len(sums)]

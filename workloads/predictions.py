@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 import torch
 from torch import nn
 
-from workloads.data.split import Split
+from workloads.data.sets import Images
 from workloads.networks.path_ensemble import PathEnsembleNet
 
 # Images forwarded at once when nothing is learnt: fixed, so that results do not follow memory.
@@ -56,12 +56,23 @@ def measure(log_probabilities_NK: torch.Tensor, y_N: torch.Tensor) -> tuple[floa
     return float(-picked_N.mean()), errors / len(y_N)
 
 
+def top5_errors(scores_NK: torch.Tensor, y_N: torch.Tensor) -> torch.Tensor:
+    """Returns how many images have a class that is not among their five highest scores, a tensor.
+
+    Args:
+        scores_NK: Logits or log-probabilities.
+        y_N: The classes.
+    """
+    return (scores_NK.topk(5, dim=-1).indices != y_N[:, None]).all(dim=-1).sum()
+
+
 @torch.no_grad()
-def outputs(network: nn.Module, split: Split, **options: Any) -> torch.Tensor:
+def outputs(network: nn.Module, split: Images, **options: Any) -> torch.Tensor:
     """Returns a network's outputs for a whole split, in evaluation mode: (N, K) or (M, N, K), float64.
 
     In single precision the softmax of confident outputs ties at 1, and which class wins a vote would
-    depend on the order in which it was computed. The network is left in the mode it was in.
+    depend on the order in which it was computed. The network is left in the mode it was in. Of a split that
+    shows several views of an image, the logarithm of the mean of their probabilities stands for the output.
 
     Args:
         network: The network.
@@ -71,6 +82,22 @@ def outputs(network: nn.Module, split: Split, **options: Any) -> torch.Tensor:
     was_training = network.training
     network.eval()
     dtype = next(network.parameters()).dtype
-    parts = [network(x_NCHW.to(dtype), **options) for x_NCHW in split.batches(EVALUATION_BATCH)]
+    parts = []
+    for x in split.batches(EVALUATION_BATCH):
+        several = x.dim() == 5
+        output = network((x.flatten(0, 1) if several else x).to(dtype), **options).double()
+        parts.append(log_mean(output, x.shape[1]) if several else output)
     network.train(was_training)
-    return torch.cat(parts, dim=-2).double()
+    return torch.cat(parts, dim=-2)
+
+
+def log_mean(logits: torch.Tensor, views: int) -> torch.Tensor:
+    """Returns the logarithm of the mean probabilities (..., N, K) of the views of each image.
+
+    Args:
+        logits: (..., N * V, K), the views of an image together.
+        views: V.
+    """
+    *ahead, rows, classes = logits.shape
+    apart = logits.reshape(*ahead, rows // views, views, classes).log_softmax(-1)
+    return torch.logsumexp(apart, dim=-2) - math.log(views)

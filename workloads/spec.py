@@ -14,8 +14,16 @@ SPEC: Final = Spec(
     version=1,
     config=TrainConfig,
     metrics={
-        "train": ("train_loss", "train_error", "validation_loss", "validation_error", "lr"),
-        "test": ("test_loss", "test_error"),
+        "train": (
+            "train_loss",
+            "train_error",
+            "train_top5_error",
+            "validation_loss",
+            "validation_error",
+            "validation_top5_error",
+            "lr",
+        ),
+        "test": ("test_loss", "test_error", "test_top5_error"),
     },
     families=families.FAMILIES,
     canonical=canonical,

@@ -25,7 +25,6 @@ from workloads.api import Placement, Report
 from workloads.collective import Group
 from workloads.configs import TrainConfig, canonical
 from workloads.data import sets
-from workloads.data.split import Split
 from workloads.learner import Learner
 from workloads.networks.build import build, initialise
 from workloads.placement import device_of, placed
@@ -90,7 +89,7 @@ class Training:
         self._epoch = 0
         self._position = 0  # mini-batches done in this epoch
         self._order = self._loader.order(self.streams.order)
-        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self._sums = self._learner.nothing()
         self._end: Point | None = None
 
     @property
@@ -107,8 +106,8 @@ class Training:
         if self._end is not None:
             return self._end
         if self._epoch == self.config.epochs:
-            loss, error = self._evaluate(self._data.test)
-            return self._ended({"test_loss": loss, "test_error": error}, diverged=not math.isfinite(loss))
+            found = self._evaluate(self._data.test, "test")
+            return self._ended(found, diverged=not math.isfinite(found["test_loss"]))
         while True:
             self._learn()
             at_end = self._position == len(self._loader)
@@ -145,20 +144,22 @@ class Training:
         return self.config.optimizer.lr * self.config.schedule.scale(step, self._length)
 
     def _epoch_metrics(self) -> dict[str, float]:
-        loss, errors, images = self._sums.tolist()
-        return {
+        loss, errors, images, *top5 = self._sums.tolist()
+        found = {
             "train_loss": loss / images,
             "train_error": errors / images,
             "lr": self._lr(self.finished_steps - 1),
         }
+        if top5:
+            found["train_top5_error"] = top5[0] / images
+        return found
 
     def _finish_epoch(self) -> Point:
         metrics = self._epoch_metrics()
         due = (self._epoch + 1) % self.config.evaluate_every == 0 or self._epoch + 1 == self.config.epochs
         if due and len(self._data.validation):
-            loss, error = self._evaluate(self._data.validation)
-            metrics |= {"validation_loss": loss, "validation_error": error}
-            if not math.isfinite(loss):
+            metrics |= self._evaluate(self._data.validation, "validation")
+            if not math.isfinite(metrics["validation_loss"]):
                 return self._ended(metrics, diverged=True)
         self._next_epoch()
         return self._point(metrics)
@@ -168,9 +169,15 @@ class Training:
         self._sums.zero_()
         self._order = self._loader.order(self.streams.order)
 
-    def _evaluate(self, split: Split) -> tuple[float, float]:
+    def _evaluate(self, split: sets.Images, name: str) -> dict[str, float]:
+        """Returns loss and errors for a split, their names beginning with the split's."""
         output = predictions.outputs(self.network, split)
-        return predictions.measure(predictions.log_probabilities(self.network, output), split.y_N)
+        log_NK = predictions.log_probabilities(self.network, output)
+        loss, error = predictions.measure(log_NK, split.y_N)
+        found = {f"{name}_loss": loss, f"{name}_error": error}
+        if self._learner.top5:
+            found[f"{name}_top5_error"] = int(predictions.top5_errors(log_NK, split.y_N)) / len(split)
+        return found
 
     def _point(self, metrics: Mapping[str, float]) -> Point:
         return Point(step=self._epoch, metrics=metrics, progress=self.finished_steps / self._length.steps)

@@ -43,7 +43,19 @@ def fetch(name: str, folder: Path | None, settings: Settings, workload: str) -> 
     return _call("fetch", name, folder, settings, workload)
 
 
-def _call(verb: str, name: str, folder: Path | None, settings: Settings, workload: str) -> dict[str, int]:
+def described(name: str, folder: Path | None, settings: Settings, workload: str) -> dict[str, Any]:
+    """Returns what a study must say of a data set in its `data`, or nothing where its name is enough.
+
+    Raises:
+        DataError: Files that are missing.
+        UsageError: An unknown data set.
+    """
+    if not hasattr(_tools(settings, workload), "described"):
+        return {}
+    return _call("described", name, folder, settings, workload)
+
+
+def _call(verb: str, name: str, folder: Path | None, settings: Settings, workload: str) -> dict[str, Any]:
     tools = _tools(settings, workload)
     if name not in tools.NAMES:
         raise UsageError(unknown("data set", name, tools.NAMES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,8 +35,10 @@ def list_(workload: Workload = "classification") -> None:
 def check(name: Name, folder: Folder = None, workload: Workload = "classification") -> None:
     """Compare a data set's files with their published digests. Exit 1 when they differ or are missing."""
     from orchestrator.app.data import check as checked
+    from orchestrator.app.data import described
 
-    _show(name, checked(name, folder, current.settings(), workload))
+    parts = checked(name, folder, current.settings(), workload)
+    _show(name, parts, described(name, folder, current.settings(), workload))
 
 
 @app.command()
@@ -44,12 +46,16 @@ def fetch(name: Name, folder: Folder = None, workload: Workload = "classificatio
     """Download a data set and check it; when that fails nothing is left behind."""
     from orchestrator.app.data import fetch as fetched
 
-    _show(name, fetched(name, folder, current.settings(), workload))
+    _show(name, fetched(name, folder, current.settings(), workload), {})
 
 
-def _show(name: str, parts: dict[str, int]) -> None:
+def _show(name: str, parts: dict[str, int], described: dict[str, Any]) -> None:
     if current.json:
-        current.emit("data", name=name, images=parts)
+        current.emit("data", name=name, images=parts, data=described)
         return
     counts = ", ".join(f"{part} {images:,}" for part, images in parts.items())
     typer.echo(f"{name}: whole; images: {counts}")
+    if described:
+        typer.echo("in a study:\n  data:")
+        for key, value in described.items():
+            typer.echo(f"    {key}: {value}")

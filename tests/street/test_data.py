@@ -12,7 +12,15 @@ from orchestrator.cli.main import run
 
 def test_what_there_is_and_whether_it_is_whole(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["data", "list"]) == 0
-    assert capsys.readouterr().out.split() == ["digits", "synthetic", "cifar10", "cifar100", "svhn"]
+    assert capsys.readouterr().out.split() == [
+        "digits",
+        "synthetic",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "imagenet",
+        "image_folder",
+    ]
     assert run(["--json", "data", "check", "digits"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["images"] == {"train": 1212, "validation": 135, "test": 450}

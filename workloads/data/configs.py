@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, final
 
+from workloads.data.photo_kinds import ImageFolder, ImageNet
 from workloads.ranges import count, one_of
 
 Augmentation: TypeAlias = Literal["auto", "none", "plus", "plus_plus"]
@@ -148,7 +149,7 @@ class SVHN:
             )
 
 
-Data: TypeAlias = Digits | Synthetic | CIFAR10 | CIFAR100 | SVHN
+Data: TypeAlias = Digits | Synthetic | CIFAR10 | CIFAR100 | SVHN | ImageNet | ImageFolder
 
 
 def _check_colour(data: CIFAR10 | CIFAR100 | SVHN, *, most: int) -> None:
@@ -179,10 +180,10 @@ class DataFacts:
     digest: str
     padding: int
     flips: bool
-    auto: Literal["none", "plus"]
+    auto: Literal["none", "plus", "scale"]
 
 
-# Digests of CIFAR and SVHN are those of the published archives, as torchvision verifies them.
+# Digests of CIFAR, SVHN and ImageNet are those of the published archives, as torchvision verifies them.
 FACTS: Final[dict[str, DataFacts]] = {
     "digits": DataFacts(
         classes=10,
@@ -226,14 +227,28 @@ FACTS: Final[dict[str, DataFacts]] = {
         flips=False,
         auto="none",
     ),
+    "imagenet": DataFacts(
+        classes=1000,
+        in_channels=3,
+        input_size=224,
+        # train, val, developers' kit
+        digest="md5:1d675b47d978889d74fa0da5fadfb00e+29b22e2961454d5413ddabcf34fc5622"
+        "+fa75699e90414af021442c21a62c3abf",
+        padding=0,
+        flips=True,
+        auto="scale",
+    ),
 }
 
 
 @lru_cache(maxsize=256)
 def facts_of(data: Data) -> DataFacts:
     """Returns what is known of the data set that a configuration names."""
+    if isinstance(data, ImageFolder):
+        facts = FACTS["imagenet"]
+        return replace(facts, input_size=data.size, classes=data.classes, digest=data.digest)
     facts = FACTS[data.name]
-    if isinstance(data, Digits):
+    if isinstance(data, Digits | ImageNet):
         return replace(facts, input_size=data.size)
     if isinstance(data, Synthetic):
         return replace(facts, input_size=data.size, classes=data.classes)

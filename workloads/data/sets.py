@@ -1,17 +1,21 @@
-"""A data set in memory, and how a configuration finds it."""
+"""A data set, in memory or read as it is needed, and how a configuration finds it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, TypeAlias, final
 
 import torch
 
-from workloads.data import colour, digits, synthetic
+from workloads.data import colour, digits, photo_sets, synthetic
 from workloads.data.configs import Data, Digits, Synthetic, facts_of
 from workloads.data.loader import Loader
+from workloads.data.photo_kinds import ImageFolder, ImageNet
+from workloads.data.photos import PhotoLoader, Photos
 from workloads.data.split import Split
+
+Images: TypeAlias = Split | Photos
 
 
 @final
@@ -25,13 +29,13 @@ class DataSet:
         test: Looked at once, at the end.
     """
 
-    train: Split
-    validation: Split
-    test: Split
+    train: Images
+    validation: Images
+    test: Images
 
 
 def load(data: Data, folder: Path, device: torch.device) -> DataSet:
-    """Returns a data set, whole, on a device.
+    """Returns a data set on a device, where photographs come to as they are needed.
 
     Args:
         data: Which, and how it is split and normalised.
@@ -46,20 +50,29 @@ def load(data: Data, folder: Path, device: torch.device) -> DataSet:
         return _ready(digits.load(data.size), device)
     if isinstance(data, Synthetic):
         return _ready(synthetic.load(replace(data, augmentation="auto")), device)
+    if isinstance(data, ImageNet | ImageFolder):
+        photos = [each.on(device) for each in photo_sets.load(replace(data, augmentation="auto"), folder)]
+        return DataSet(train=photos[0], validation=photos[1], test=photos[2])
     train, validation, test = colour.load(replace(data, augmentation="auto"), folder)
     return DataSet(train=_on(train, device), validation=_on(validation, device), test=_on(test, device))
 
 
-NAMES: Final = ("digits", "synthetic", *colour.SOURCES)
+NAMES: Final = ("digits", "synthetic", *colour.SOURCES, *photo_sets.NAMES)
 
 
 def check(name: str, folder: Path) -> dict[str, int]:
     """Returns part -> number of images of a set, after comparing the files with their published digests.
 
+    Args:
+        name: The set.
+        folder: Directory of the data sets; of "image_folder" the folder itself.
+
     Raises:
         FileNotFoundError: They are not there, or not the published ones.
-        ValueError: An unknown set.
+        ValueError: An unknown set, or files that are not those that they should be.
     """
+    if name in photo_sets.NAMES:
+        return photo_sets.check(name, folder)
     if name in colour.SOURCES:
         return colour.check(name, folder)
     if name not in NAMES:
@@ -80,8 +93,21 @@ def fetch(name: str, folder: Path) -> dict[str, int]:
     return check(name, folder)
 
 
-def loader(split: Split, data: Data, batch_size: int) -> Loader:
+def described(name: str, folder: Path) -> dict[str, Any]:
+    """Returns what a study must say of a set beside its name: field of `data` -> value.
+
+    Raises:
+        FileNotFoundError: The files are not there.
+        ValueError: They are not those that they should be.
+    """
+    return photo_sets.described(folder) if name == "image_folder" else {}
+
+
+def loader(split: Images, data: Data, batch_size: int) -> Loader | PhotoLoader:
     """Returns the mini-batches of a training split, augmented as a canonical configuration says."""
+    if isinstance(split, Photos):
+        assert isinstance(data, ImageNet | ImageFolder)
+        return PhotoLoader(split, data, batch_size)
     facts = facts_of(data)
     augmented = data.augmentation in ("plus", "plus_plus")
     return Loader(

@@ -11,7 +11,6 @@ from torch import nn
 from workloads import checkpoint, predictions
 from workloads.configs import TrainConfig
 from workloads.data import sets
-from workloads.data.split import Split
 from workloads.networks.build import build
 
 
@@ -37,8 +36,8 @@ class Trained:
         self.network.load_state_dict(checkpoint.read_network(folder))
         self.network.to(device).eval()
         loaded = sets.load(self.config.data, data, device)
-        self.train: Split = loaded.train
-        self.test: Split = loaded.test
+        self.train: sets.Images = loaded.train
+        self.test: sets.Images = loaded.test
         self._output: torch.Tensor | None = None
 
     def output(self) -> torch.Tensor:

@@ -200,7 +200,9 @@ def test_digests_are_constants() -> None:
 
 def test_fields_that_choose_a_kind_are_seen_as_such() -> None:
     annotations = {name: kinds(value) for name, value in _hints().items()}
-    assert set(annotations["data"] or ()) == {"digits", "synthetic", "cifar10", "cifar100", "svhn"}
+    assert set(annotations["data"] or ()) == {
+        *("digits", "synthetic", "cifar10", "cifar100", "svhn", "imagenet", "image_folder")
+    }
     assert set(annotations["schedule"] or ()) == {
         *("step", "milestones", "remaining_halves", "every", "cosine", "one_cycle", "constant")
     }
