@@ -97,7 +97,7 @@ PRINTED: Final[tuple[Printed, ...]] = (
     Printed(network=WRN(depth=16, width=4), figure="2.7M", source=_Z5, classes=(10,)),
     Printed(network=WRN(depth=28, width=10), figure="36.5M", source=_D2),
     Printed(network=VGG(), figure="20M", source=_D2),
-    Printed(network=DiracNet(depth=28, width=5), figure="9.1M", source=_D2),
+    Printed(network=DiracNet(depth=28, width=5), figure="9.1M", source=_D2, classes=(10,)),
     Printed(network=DiracNet(depth=28, width=10), figure="36.5M", source=_D2),
     Printed(network=ResNetImageNet(depth=101), figure="44.5M", source=_Z6, classes=_IMAGENET),
     Printed(network=DFNMRImageNet(), figure="43.3M", source=_Z6, classes=_IMAGENET),
