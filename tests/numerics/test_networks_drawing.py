@@ -24,6 +24,9 @@ from workloads.networks.configs import (
     DFN1ImageNet,
     DFN2ImageNet,
     DFNMRImageNet,
+    FractalColumn,
+    FractalNet,
+    FractalNetImageNet,
     Highway,
     Network,
     PathEnsemble,
@@ -53,12 +56,16 @@ NETWORKS: list[Network] = [
     VGG(),
     VGG15(reading=1),
     VGG15(reading=2),
+    FractalNet(columns=3),
+    FractalNet(columns=4, column_channels=(128, 64, 32, 16), kernels="alternating"),
+    FractalColumn(column=4),
 ]
 LARGE: list[Network] = [
     ResNetImageNet(depth=50),
     DFNMRImageNet(),
     DFN1ImageNet(),
     DFN2ImageNet(),
+    FractalNetImageNet(),
 ]
 
 

@@ -17,6 +17,8 @@ NOT_REPRODUCED = {
     ("dfn_mr", 50, 4.0, "24.8M"),
     ("resnet", 1202, 1.0, "10.2M"),
     ("preact_resnet", 1001, 1.0, "10.2M"),
+    ("fractalnet", 20, 1.0, "38.6M"),
+    ("fractalnet", 40, 1.0, "22.9M"),
     ("diracnet_imagenet", 18, 1.0, "11.7M"),
     ("diracnet_imagenet", 34, 1.0, "21.8M"),
 }

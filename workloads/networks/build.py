@@ -15,6 +15,7 @@ from workloads.networks.configs import Network
 from workloads.networks.deep_fusion import dfn, dfn_il, dfn_mr
 from workloads.networks.dirac_conv import DiracWeight
 from workloads.networks.draws import draw_filters, draw_head
+from workloads.networks.fractal import FractalNetwork
 from workloads.networks.path_ensemble import PathEnsembleNet, RunningStatistics, SharedConvBN
 from workloads.networks.plain import plain
 from workloads.networks.preact_module import Gate
@@ -33,6 +34,9 @@ _MAKERS: Final[dict[type, Callable[[Any], nn.Module]]] = {
     kinds.WRN: preact.wrn,
     kinds.VGG: vgg.vgg,
     kinds.VGG15: vgg.vgg15,
+    kinds.FractalNet: FractalNetwork,
+    kinds.FractalColumn: FractalNetwork,
+    kinds.FractalNetImageNet: FractalNetwork,
     kinds.ResNetImageNet: imagenet_nets.resnet_imagenet,
     kinds.PreActResNetImageNet: preact.preact_resnet_imagenet,
     kinds.DFNMRImageNet: imagenet_nets.dfn_mr_imagenet,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from workloads.networks.chains import VGG
 from workloads.networks.configs import Network, canonical
 from workloads.networks.dirac_configs import DiracNet, DiracNetImageNet
+from workloads.networks.fractal_configs import FractalNet
 from workloads.networks.imagenet import DFNMRImageNet, ResNetImageNet
 from workloads.networks.veit import WRN, PreActResNet
 from workloads.networks.zhao import DFNIL, DFNMR, Plain, ResNet
@@ -20,6 +21,7 @@ from workloads.networks.zhao import DFNIL, DFNMR, Plain, ResNet
 _FREE: Final = frozenset(
     {"classes", "in_channels", "input_size", "bn_eps", "bn_momentum"}
     | {"survival", "modules_per_batch", "rescale", "initial_a", "initial_b", "gamma"}
+    | {"drop_path", "local_rate", "dropout"}
 )
 _CIFAR: Final = (10, 100)
 _IMAGENET: Final = (1000,)
@@ -65,6 +67,13 @@ _D3: Final = "Zagoruyko and Komodakis 2017, Table 3"
 _1001: Final = "the count without normalisation's scales and shifts, 10,178,490, rounds to it"
 _OF_RESNET: Final = "the count of the ResNet of this depth; the paper's chain has no projections"
 _1202: Final = "a net of 6n + 2 layers of this depth has almost twice as many"
+_L1: Final = "Larsson et al. 2017, Table 1"
+_L3: Final = "Larsson et al. 2017, Table 3"
+_THIN: Final = (16, 32, 64, 128, 128)
+_COLUMNS: Final = {1: "0.3M", 2: "0.8M", 3: "2.1M", 4: "4.8M", 5: "10.2M", 6: "21.1M"}
+_F20: Final = "no stated rule gives it, though the same rule gives all of Table 3"
+_F20_CAFFE: Final = "no stated rule gives it; this is the form of the released template"
+_F40: Final = "no rule gives it: how filters mix and how wide joins are is not said; the nearest of many"
 
 PRINTED: Final[tuple[Printed, ...]] = (
     *(
@@ -99,6 +108,20 @@ PRINTED: Final[tuple[Printed, ...]] = (
     Printed(network=VGG(), figure="20M", source=_D2),
     Printed(network=DiracNet(depth=28, width=5), figure="9.1M", source=_D2, classes=(10,)),
     Printed(network=DiracNet(depth=28, width=10), figure="36.5M", source=_D2),
+    *(
+        Printed(
+            network=FractalNet(columns=columns, channels=_THIN), figure=figure, source=_L3, classes=(100,)
+        )
+        for columns, figure in _COLUMNS.items()
+    ),
+    Printed(network=FractalNet(), figure="38.6M", source=_L1, note=_F20),
+    Printed(network=FractalNet(norm="caffe"), figure="38.6M", source=_L1, note=_F20_CAFFE),
+    Printed(
+        network=FractalNet(columns=4, column_channels=(128, 64, 32, 16), kernels="alternating"),
+        figure="22.9M",
+        source=_L1,
+        note=_F40,
+    ),
     Printed(network=ResNetImageNet(depth=101), figure="44.5M", source=_Z6, classes=_IMAGENET),
     Printed(network=DFNMRImageNet(), figure="43.3M", source=_Z6, classes=_IMAGENET),
     Printed(
@@ -125,6 +148,13 @@ NOTES: Final[dict[str, str]] = {
     "dirac_resnet": (
         "interpretation: which ResNet-28 has filters I + W is not said; this is the wide residual network of "
         "width 1, and `parameterised` says which of its filters"
+    ),
+    "fractalnet": (
+        "interpretation where column_channels or kernels are given: the paper does not say how filters mix, "
+        "how wide joins are, or what a widening projection has besides its filters"
+    ),
+    "fractalnet_imagenet": (
+        "interpretation: whether a pooling follows the last block is not said; no parameter count is printed"
     ),
     "highway": "the paper writes its module but trains none; the gates' form on images is ours",
 }

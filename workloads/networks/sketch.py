@@ -108,11 +108,12 @@ def _part(node: fx.Node, module: nn.Module | None, read: Sequence[int]) -> Part 
 
 
 def _layer(module: nn.Module, before: str, read: Sequence[int], scope: str) -> Part:
-    conv = next((each for each in module.modules() if isinstance(each, nn.Conv2d)), None)
-    if conv is not None:
-        side = "×".join(str(each) for each in conv.kernel_size)
-        stride = "" if conv.stride[0] == 1 else f", /{conv.stride[0]}"
-        label, channels = f"{before}{side}, {conv.out_channels}{stride}", conv.out_channels
+    convs = [each for each in module.modules() if isinstance(each, nn.Conv2d)]
+    if convs:  # several of them share the layer's channels
+        side = " + ".join("×".join(map(str, each.kernel_size)) for each in convs)
+        stride = "" if convs[0].stride[0] == 1 else f", /{convs[0].stride[0]}"
+        channels = sum(each.out_channels for each in convs)
+        label = f"{before}{side}, {channels}{stride}"
         return Part(kind="layer", label=label, sources=tuple(read), scope=scope, channels=channels)
     linear = next((each for each in module.modules() if isinstance(each, nn.Linear)), None)
     label = type(module).__name__ if linear is None else f"pooling, fc {linear.out_features}"

@@ -7,13 +7,14 @@ from typing import Any, Final, final
 
 from torch import fx, nn
 
+from workloads.networks.fractal_block import FractalLayer
 from workloads.networks.layers import ConvBN, Head
 from workloads.networks.path_ensemble import SharedConvBN
 from workloads.networks.preact_module import Gate
 from workloads.networks.vgg import Hidden
 
 # A module that stands for one layer of the depth as the papers count it.
-LAYERS: Final = (ConvBN, SharedConvBN, Head, Hidden, nn.Conv2d)
+LAYERS: Final = (ConvBN, SharedConvBN, FractalLayer, Head, Hidden, nn.Conv2d)
 # What is no way for a signal: it only scales one.
 GATES: Final = (Gate,)
 
