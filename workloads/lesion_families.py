@@ -75,6 +75,18 @@ class PathLengths:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathDepths:
+    """The exact distribution of the depths of the ways through any network, in layers.
+
+    A depth counts the convolutions, 1x1 projections among them, and the fully connected layer on a way
+    from image to logits, so that every network has one, unlike the modules of `PathLengths`. It is the network's: no weight matters.
+
+    Source: Zhao et al. 2016, Appendix A.1, Figure 11 (depths of component networks, mean and standard
+    deviation).
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemainingPaths:
     """The share of the paths of each length that a deletion leaves, exactly.
 
@@ -204,6 +216,9 @@ LESIONS: Final[dict[str, Family]] = {
     ),
     "path_lengths": Family(
         parameters=PathLengths, metrics=("path_share",), coords=("length",), unsuited=_without_paths
+    ),
+    "path_depths": Family(
+        parameters=PathDepths, metrics=("path_share", "mean_depth", "std_depth"), coords=("depth",)
     ),
     "path_gradient": Family(
         parameters=PathGradient,

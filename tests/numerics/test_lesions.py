@@ -15,13 +15,13 @@ from torch.nn import functional
 from workloads import streams, training
 from workloads.api import Condition, Placement
 from workloads.classification import WORKLOAD
-from workloads.configs import TrainConfig
+from workloads.configs import TrainConfig, canonical
 from workloads.data import sets
 from workloads.data.configs import Digits
 from workloads.evaluations import lesions, paths
 from workloads.families import FAMILIES
 from workloads.networks.build import build, initialise
-from workloads.networks.configs import VGG15, PreActResNet
+from workloads.networks.configs import VGG15, PreActResNet, ResNet
 from workloads.schedules import OneCycle
 
 DEPTH = 14  # six modules, two a stage; modules 2 and 4 change channels
@@ -257,3 +257,28 @@ def test_what_a_network_does_not_have_is_known_while_planning(
     fewer = {name: value - 1 for name, value in parameters.items()}
     assert FAMILIES[family].unsuited(config, FAMILIES[family].parameters(**fewer)) is None
     assert FAMILIES[family].unsuited(TrainConfig(), FAMILIES[family].parameters(**fewer)) is not None
+
+
+# --- depths of ways, in layers ----------------------------------------------------------------------
+
+
+def test_depths_of_ways_are_those_of_a_hand_count(tmp_path: Path) -> None:
+    """A residual net of 8 layers: stem and last layer; a unit of 2 or 0, two units of 2 or 1 (projection)."""
+    assert paths.depth_shares({2: 1, 4: 3, 6: 3, 8: 1}) == {2: 1 / 8, 4: 3 / 8, 6: 3 / 8, 8: 1 / 8}
+    config = canonical(TrainConfig(network=ResNet(plain_depth=8, width=0.25), epochs=1))
+    cpu = torch.device("cpu")
+    untrained = training.Training(config, 0, sets.load(config.data, tmp_path, cpu), cpu)
+    (tmp_path / "one").mkdir()
+    untrained.save(tmp_path / "one")
+    reports = list(
+        WORKLOAD.evaluate(
+            [tmp_path / "one"],
+            [Condition(family="path_depths", parameters={}, seed=0)],
+            data=tmp_path,
+            placement=Placement(),
+        )
+    )
+    shares = {report.coords["depth"]: report.metrics["path_share"] for report in reports[:-1]}
+    assert shares == {4: 1 / 8, 5: 2 / 8, 6: 2 / 8, 7: 2 / 8, 8: 1 / 8}
+    assert reports[-1].metrics == {"mean_depth": 6.0, "std_depth": pytest.approx(math.sqrt(1.5))}
+    assert reports[-1].coords == {}

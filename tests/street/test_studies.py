@@ -18,9 +18,12 @@ SHORT = {
     "dfn_ensemble": ["--cells", "depth=14", "--set", "network.width=0.125"],
     "smoke": [],
     "veit_effective": ["--set", "network.width=0.125"],
+    "veit_figure_4": ["--set", "network.width=0.0625"],
     "veit_lesions": [],
     "zhao_figure_4": ["--cells", "depth=14"],
     "zhao_table_4": ["--cells", "size=14/8", "--set", "epochs=4", "--set", "network.width=0.125"],
+    "zhao_table_6": ["--set", "epochs=8", "--set", "network.width=0.0625"],
+    "zhao_table_7": ["--set", "network.width=0.0625"],
 }
 # and where a flag cannot reach, a study that extends it
 FEWER = {

@@ -25,6 +25,7 @@ _MEASURED: Final[dict[str, Callable[[list[Trained], Any, torch.Generator], Itera
     "delete_random": lesions.delete_random,
     "reorder": lesions.reorder,
     "path_lengths": paths.path_lengths,
+    "path_depths": paths.path_depths,
     "path_gradient": paths.path_gradient,
     "effective_paths": paths.effective_paths,
     "remaining_paths": paths.remaining_paths,

@@ -4,13 +4,13 @@ A network of n residual modules has 2^n paths: at each module one goes through i
 its skip connection. A path's length is the number of branches that it goes through (modules, not layers).
 
 Shapes: B images of a mini-batch, C channels, H height, W width.
-Source: Veit et al. 2016, sections 5 and 6, equation 8, Figures 6 and 7.
+Source: Veit et al. 2016, sections 5 and 6, equation 8, Figures 6 and 7; of `path_depths`, Zhao et al. 2016.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import torch
@@ -19,7 +19,14 @@ from torch.nn import functional
 
 from workloads.evaluations.measurement import Measurement
 from workloads.evaluations.trained import Trained
-from workloads.lesion_families import EffectivePaths, PathGradient, PathLengths, RemainingPaths
+from workloads.lesion_families import (
+    EffectivePaths,
+    PathDepths,
+    PathGradient,
+    PathLengths,
+    RemainingPaths,
+)
+from workloads.networks import describe
 
 # Samples between two places to stop: a backward pass through a deep network takes a good part of a second.
 _LOOK_EVERY: Final = 8
@@ -78,6 +85,25 @@ def path_lengths(
             metrics={"path_share": share(modules, length)},
             progress=length / modules,
         )
+
+
+def path_depths(
+    networks: list[Trained], parameters: PathDepths, generator: torch.Generator
+) -> Iterator[Measurement]:
+    """Yields the exact share of the ways of each depth, their mean and standard deviation (Figure 11)."""
+    counts = describe.path_lengths(networks[0].config.network)
+    shares = depth_shares(counts)
+    for depth, found in shares.items():
+        yield Measurement(coords={"depth": depth}, metrics={"path_share": found})
+    mean = math.fsum(depth * found for depth, found in shares.items())
+    variance = math.fsum((depth - mean) ** 2 * found for depth, found in shares.items())
+    yield Measurement(metrics={"mean_depth": mean, "std_depth": math.sqrt(variance)})
+
+
+def depth_shares(counts: Mapping[int, int]) -> dict[int, float]:
+    """Returns depth -> share of all ways, from depth -> number of ways, which may be beyond any float."""
+    total = sum(counts.values())
+    return {depth: count / total for depth, count in counts.items()}
 
 
 def remaining_paths(
