@@ -79,7 +79,8 @@ class PathDepths:
     """The exact distribution of the depths of the ways through any network, in layers.
 
     A depth counts the convolutions, 1x1 projections among them, and the fully connected layer on a way
-    from image to logits, so that every network has one, unlike the modules of `PathLengths`. It is the network's: no weight matters.
+    from image to logits, so that every network has one, unlike the modules of `PathLengths`. It is the
+    network's: no weight matters.
 
     Source: Zhao et al. 2016, Appendix A.1, Figure 11 (depths of component networks, mean and standard
     deviation).
