@@ -170,6 +170,7 @@ class Spec:
             kinds is annotated with a union of frozen dataclasses that each have a field
             `name: Literal[...]` (see `kinds`).
         metrics: Evaluation ("train", "test") -> names of the metrics reported there.
+        coords: Evaluation ("train", "test") -> dimensions that some of its reports add.
         families: Family name -> family.
         recipes: Name -> a config whose values stand for what a study does not say, when its config
             has `recipe: NAME`. A config class of a workload with recipes has no field `recipe`.
@@ -192,6 +193,7 @@ class Spec:
     version: int
     config: type
     metrics: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     families: Mapping[str, Family] = field(default_factory=dict)
     recipes: Mapping[str, Any] = field(default_factory=dict)
     canonical: Callable[[Any], Any] = lambda config: config

@@ -11,6 +11,7 @@ from workloads.ghost import chunk_sizes
 from workloads.initialisation import He, Initialisation
 from workloads.networks.configs import Network, ResNet
 from workloads.networks.configs import canonical as canonical_network
+from workloads.probe_kinds import PROBED
 from workloads.ranges import count, is_count, one_of, require
 from workloads.recipe import PRECISIONS, SGD, Precision
 from workloads.schedules import OneCycle, Schedule, Step, Warmup
@@ -38,6 +39,8 @@ class TrainConfig:
             in half precision, with weights, batch statistics and the update in float32, and float16 with a
             loss scale; "float64" is for tests. Validation and test are in the weights' own precision.
         evaluate_every: Epochs between two looks at the validation split; the last epoch always has one.
+        probe_every: Epochs between two looks inside the network (`probes`), the last epoch having one too; 0
+            for none. It changes nothing that is learnt.
     """
 
     data: Data = field(default_factory=Digits)
@@ -50,6 +53,7 @@ class TrainConfig:
     ghost_batch: int | None = None
     precision: Precision = "float32"
     evaluate_every: int = 1
+    probe_every: int = 0
 
     def __post_init__(self) -> None:
         """Checks ranges."""
@@ -76,6 +80,7 @@ class TrainConfig:
         )
         one_of("precision", self.precision, PRECISIONS)
         count("evaluate_every", self.evaluate_every, least=1)
+        count("probe_every", self.probe_every, least=0)
 
 
 _NONE: Final = Warmup()
@@ -87,8 +92,16 @@ def canonical(config: TrainConfig) -> TrainConfig:
     Fills the network's classes, channels and input size from the data set, and resolves "auto".
 
     Raises:
-        ValueError: A network whose input size or classes are not those of the data set.
+        ValueError: A network whose input size or classes are not those of the data set, or one that cannot be
+            looked into as `probe_every` wants.
     """
+    if config.probe_every and config.network.name not in PROBED:
+        require(
+            False,
+            "probe_every",
+            config.probe_every,
+            f"0 for network.name {config.network.name}: only {', '.join(PROBED)} can be looked into",
+        )
     facts = facts_of(config.data)
     network = _on(config.network, config.data.name, facts)
     data = config.data
@@ -110,6 +123,7 @@ def canonical(config: TrainConfig) -> TrainConfig:
         schedule=schedule,
         ghost_batch=ghost,
         evaluate_every=min(config.evaluate_every, config.epochs),
+        probe_every=min(config.probe_every, config.epochs),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workloads import families
+from workloads import families, probe_kinds
 from workloads.api import Spec
 from workloads.configs import TrainConfig, canonical, data_digest
 from workloads.recipes import RECIPES
@@ -22,9 +22,11 @@ SPEC: Final = Spec(
             "validation_error",
             "validation_top5_error",
             "lr",
+            *probe_kinds.METRICS,
         ),
         "test": ("test_loss", "test_error", "test_top5_error"),
     },
+    coords={"train": probe_kinds.COORDS},
     families=families.FAMILIES,
     canonical=canonical,
     data_digest=data_digest,

@@ -20,11 +20,12 @@ from typing import Any, Final, final
 import torch
 from torch import nn
 
-from workloads import checkpoint, predictions, ranks
+from workloads import checkpoint, predictions, probes, ranks
 from workloads.api import Placement, Report
 from workloads.collective import Group
 from workloads.configs import TrainConfig, canonical
 from workloads.data import sets
+from workloads.evaluations.measurement import Measurement
 from workloads.learner import Learner
 from workloads.networks.build import build, initialise
 from workloads.placement import device_of, placed
@@ -117,6 +118,11 @@ class Training:
                 return self._finish_epoch()
             if stop():
                 return self._point({})
+
+    def inside(self) -> Iterator[Measurement]:
+        """Yields what is measured inside the network after the epoch that has just ended, if that is due."""
+        if self._position == 0 and probes.due(self.config, self._epoch):
+            yield from probes.look(self.network, self.config, self._data)
 
     def follow(self) -> None:
         """Learns from the next mini-batch and nothing more: what a rank other than 0 does when called."""
@@ -281,6 +287,14 @@ def train(
                 overdue = _alarm(report_every_s)
                 with placed(own, training.streams.regularisation):
                     point = training.advance(overdue)
+                # before the report that offers a checkpoint: what it holds is never measured again
+                measurements = training.inside() if point.metrics and not point.ended else iter(())
+                while True:
+                    with placed(own, training.streams.regularisation):
+                        found = next(measurements, None)
+                    if found is None:
+                        break
+                    yield Report(index=index, step=point.step, metrics=found.metrics, coords=found.coords)
                 yield Report(
                     index=index,
                     evaluation="test" if point.ended and not point.diverged else "train",

@@ -21,7 +21,7 @@ Observed = Sequence[tuple[str, Mapping[str, str]]]
 def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problems) -> None:
     """Notes what is wrong in the study's tables."""
     metrics: dict[str, tuple[str, ...]] = dict(spec.metrics)
-    coords: dict[str, tuple[str, ...]] = {}
+    coords: dict[str, tuple[str, ...]] = dict(spec.coords)
     strange = {each.name for each in study.evaluations if each.family not in spec.families}
     if spec.describe:
         metrics["network"] = DESCRIPTION
