@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from workloads.api import Family
+from workloads.column_families import COLUMNS
+from workloads.dirac_families import DIRAC
 from workloads.lesion_families import LESIONS
 from workloads.ranges import require
 
@@ -101,4 +103,6 @@ FAMILIES: Final[dict[str, Family]] = {
     "without": Family(parameters=Without, metrics=METRICS, unsuited=_nobody_left),
     "vote": Family(parameters=Vote, metrics=METRICS, gathers=True, unsuited=_an_ensemble),
     **LESIONS,
+    **DIRAC,
+    **COLUMNS,
 }

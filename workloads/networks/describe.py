@@ -5,7 +5,9 @@ Source: Zhao et al. 2016: Table 4 (parameters), section 3.1 (paths, depth), Tabl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -43,21 +45,39 @@ def describe(config: Network) -> dict[str, int]:
 @lru_cache(maxsize=1024)
 def _describe(config: Network) -> dict[str, int]:
     net = on_meta(config)
-    size = given(config, "input_size")
-    with torch.device("meta"):
-        image_1CHW = torch.empty(1, given(config, "in_channels"), size, size)
     parameters = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
     lengths = _path_lengths(net)
-    _strip(net)
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        net(image_1CHW)
     return {
         "parameters": parameters,
         "longest_path": max(lengths),
-        "flops": int(counter.get_total_flops()),
+        "flops": _flops(net, config, {}),
         "paths": sum(lengths.values()),
     }
+
+
+def flops(config: Network, **options: Any) -> int:
+    """Returns the floating-point operations of one image's forward pass, counted as `describe` does.
+
+    Args:
+        config: A configuration with classes, in_channels and input_size filled.
+        options: Handed to the network's forward pass.
+
+    Raises:
+        ValueError: A field is None.
+    """
+    return _flops(on_meta(config), config, options)
+
+
+def _flops(net: nn.Module, config: Network, options: Mapping[str, Any]) -> int:
+    """Returns the operations of a network on the meta device, whose normalisation it takes out."""
+    size = given(config, "input_size")
+    with torch.device("meta"):
+        image_1CHW = torch.empty(1, given(config, "in_channels"), size, size)
+    _strip(net)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        net(image_1CHW, **options)
+    return int(counter.get_total_flops())
 
 
 def path_lengths(config: Network) -> dict[int, int]:
