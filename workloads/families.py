@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from workloads.api import Family
+from workloads.column_families import COLUMNS
 from workloads.dirac_families import DIRAC
 from workloads.lesion_families import LESIONS
 from workloads.ranges import require
@@ -103,4 +104,5 @@ FAMILIES: Final[dict[str, Family]] = {
     "vote": Family(parameters=Vote, metrics=METRICS, gathers=True, unsuited=_an_ensemble),
     **LESIONS,
     **DIRAC,
+    **COLUMNS,
 }

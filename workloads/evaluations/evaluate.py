@@ -10,7 +10,7 @@ import torch
 
 from workloads import streams
 from workloads.api import Condition, Placement, Report, from_plain
-from workloads.evaluations import folded, lesions, members, paths, scalings, vote
+from workloads.evaluations import columns, folded, lesions, members, paths, scalings, vote
 from workloads.evaluations.measurement import Measurement
 from workloads.evaluations.trained import Trained
 from workloads.families import FAMILIES
@@ -31,6 +31,8 @@ _MEASURED: Final[dict[str, Callable[[list[Trained], Any, torch.Generator], Itera
     "remaining_paths": paths.remaining_paths,
     "scalings": scalings.scalings,
     "folded": folded.folded,
+    "columns": columns.columns,
+    "anytime": columns.anytime,
 }
 
 
