@@ -1,6 +1,7 @@
-"""Settings of an installation: flag > ORCH_* > ./orch.toml > the user's config > default.
+"""Settings of an installation: flag > ORCH_* > the target's > ./orch.toml > the user's config > default.
 
-Nothing here changes what a study means: that is in its file.
+A target is a table `[targets.NAME]` of settings, for one machine or cluster. Nothing here changes what a
+study means: that is in its file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORCH_", extra="forbid", frozen=True)
 
+    target: str | None = Field(None, description="Table of `targets` whose settings are in force.")
     store: Path = Field(Path(".orch"), description="Directory of registry, results, checkpoints and logs.")
     registry_url: str | None = Field(
         None, description="Database of the registry; default: registry.db (SQLite) in the store."
@@ -56,6 +58,10 @@ class Settings(BaseSettings):
     )
     workload_modules: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Packages that `workload: package.module:SPEC` may name."
+    )
+
+    targets: dict[str, dict[str, Any]] = Field(
+        {}, description="Settings of each machine or cluster: [targets.NAME] in a file."
     )
 
     @field_validator("workload_modules", mode="before")
@@ -100,13 +106,40 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
         UsageError: A source has an unknown key or a value of the wrong kind.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
+    settings = _made(given, given)
+    if settings.target is None:
+        return settings
+    return _made({**_of_target(settings, given), **given}, given)
+
+
+def _of_target(settings: Settings, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of the chosen target that neither a flag nor the environment gives.
+
+    Raises:
+        UsageError: No such target, or a target that holds targets.
+    """
+    found = settings.targets.get(str(settings.target))
+    if found is None:
+        known = ", ".join(settings.targets) or "none"
+        raise UsageError(
+            f"target: got {settings.target!r} ({_source('target', given)}), known are: {known}; write "
+            f"[targets.{settings.target}] into {PROJECT_FILE}"
+        )
+    for name in ("target", "targets"):
+        if name in found:
+            raise UsageError(f"[targets.{settings.target}]: {name!r} has no place in a target's settings")
+    return {name: value for name, value in found.items() if not _in_environment(name)}
+
+
+def _made(values: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     try:
-        return Settings(**given)
+        return Settings(**values)
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
-            source = _source(name, given)
+            known = name in given or name not in values
+            source = _source(name, given) if known else "target"
             allowed = ", ".join(Settings.model_fields)
             hint = f"; known settings: {allowed}" if problem["type"] == "extra_forbidden" else ""
             lines.append(f"setting {name!r} ({source}): {problem['msg']}, got {problem['input']!r}{hint}")
@@ -120,13 +153,22 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 def origins(flags: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Returns for each setting which source gave it."""
     given = {name: value for name, value in (flags or {}).items() if value is not None}
-    return {name: _source(name, given) for name in Settings.model_fields}
+    settings = load_settings(flags)
+    own = _of_target(settings, given) if settings.target is not None else {}
+    return {
+        name: f"target {settings.target}" if name in own and name not in given else _source(name, given)
+        for name in Settings.model_fields
+    }
+
+
+def _in_environment(name: str) -> bool:
+    return f"ORCH_{name.upper()}" in {key.upper() for key in os.environ}
 
 
 def _source(name: str, given: Mapping[str, Any]) -> str:
     if name in given:
         return "flag"
-    if f"ORCH_{name.upper()}" in {key.upper() for key in os.environ}:
+    if _in_environment(name):
         return f"ORCH_{name.upper()}"
     for path in (Path(PROJECT_FILE), user_file()):
         if path.is_file():

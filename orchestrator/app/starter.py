@@ -36,6 +36,11 @@ SETTINGS = """\
 # data_dir = "data"
 # max_concurrent = 2
 # workload_modules = ["my_package"]
+#
+# [targets.lab]  # settings that `--target lab` puts in place of those above
+# ray_address = "10.0.0.1:6379"
+# store = "/shared/orch"
+# data_dir = "/shared/data"
 """
 
 

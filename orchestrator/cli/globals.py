@@ -28,6 +28,8 @@ SWITCHES = {
     "--yes": "yes",
     "--debug": "debug",
 }
+# flags with a value -> what that is
+VALUED = {"--store": "a directory", "--target": "the name of one of orch.toml's targets"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Globals:
         yes: Answer every question with yes.
         debug: Show tracebacks.
         store: Directory of the store.
+        target: Table of orch.toml's targets whose settings are in force.
         emitted: Whether standard output has its JSON document already.
     """
 
@@ -54,13 +57,14 @@ class Globals:
     yes: bool = False
     debug: bool = False
     store: str | None = None
+    target: str | None = None
     emitted: bool = False
 
     def settings(self, **flags: Any) -> Settings:
         """Returns the settings in force with this call's flags."""
         from orchestrator.settings import load_settings
 
-        return load_settings({"store": self.store, **flags})
+        return load_settings({"store": self.store, "target": self.target, **flags})
 
     def out(self) -> Console:
         """Returns the console of standard output."""
@@ -96,7 +100,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
     """Takes the global flags out of a command line wherever they stand; returns the rest.
 
     Raises:
-        UsageError: `--store` without a directory.
+        UsageError: `--store` without a directory, `--target` without a name.
     """
     found = Globals()
     rest: list[str] = []
@@ -106,13 +110,11 @@ def hoist(arguments: Sequence[str]) -> list[str]:
             rest += [argument, *iterator]
         elif argument in SWITCHES:
             setattr(found, SWITCHES[argument], True)
-        elif argument == "--store":
-            value = next(iterator, None)
-            if value is None:
-                raise UsageError("--store wants a directory")
-            found.store = value
-        elif argument.startswith("--store="):
-            found.store = argument.removeprefix("--store=")
+        elif (flag := argument.partition("=")[0]) in VALUED:
+            value = argument.partition("=")[2] if "=" in argument else next(iterator, "")
+            if not value:
+                raise UsageError(f"{flag} wants {VALUED[flag]}")
+            setattr(found, flag.removeprefix("--"), value)
         else:
             rest.append(argument)
     for name in Globals.__slots__:

@@ -42,7 +42,7 @@ def config() -> None:
     from orchestrator.settings import origins
 
     settings = current.settings()
-    sources = origins({"store": current.store})
+    sources = origins({"store": current.store, "target": current.target})
     values = settings.model_dump(mode="json")
     if current.json:
         current.emit(
