@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+_SCALINGS: Final = ("mean_a", "std_a", "mean_b", "std_b")
 # kind of network -> metrics
 PROBED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"fractalnet": ("column_loss", "column_error")}
+    {
+        "fractalnet": ("column_loss", "column_error"),
+        "diracnet": _SCALINGS,
+        "diracnet_imagenet": _SCALINGS,
+    }
 )
 METRICS: Final = tuple(dict.fromkeys(metric for metrics in PROBED.values() for metric in metrics))
-COORDS: Final = ("column",)
+COORDS: Final = ("column", "layer", "group")

@@ -2,10 +2,12 @@
 
 columns: loss and error of every column of a fractal network, and of the whole, on the training split as it is
     (not augmented), with the running statistics of the training (Larsson et al. 2017, Figure 3).
+scalings: mean and spread of a and b of every layer of a DiracNet (Zagoruyko and Komodakis 2017, Figure 2).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -17,6 +19,7 @@ from workloads.data.sets import DataSet
 from workloads.evaluations.measurement import Measurement
 from workloads.networks.fractal import FractalNetwork
 from workloads.networks.fractal_fields import FULL
+from workloads.networks.scalings import scalings
 
 
 def due(config: TrainConfig, epoch: int) -> bool:
@@ -44,4 +47,21 @@ def _columns(network: nn.Module, data: DataSet) -> Iterator[Measurement]:
         yield Measurement(coords={"column": column}, metrics={"column_loss": loss, "column_error": error})
 
 
-_PROBES: Final[dict[str, Callable[[nn.Module, DataSet], Iterator[Measurement]]]] = {"fractalnet": _columns}
+def _scalings(network: nn.Module, data: DataSet) -> Iterator[Measurement]:
+    for each in scalings(network):
+        found = {
+            "mean_a": each.mean_a,
+            "std_a": each.std_a,
+            "mean_b": each.mean_b,
+            "std_b": each.std_b,
+        }
+        # without weight normalisation there is no b
+        metrics = {name: value for name, value in found.items() if not math.isnan(value)}
+        yield Measurement(coords={"layer": each.layer, "group": each.group}, metrics=metrics)
+
+
+_PROBES: Final[dict[str, Callable[[nn.Module, DataSet], Iterator[Measurement]]]] = {
+    "fractalnet": _columns,
+    "diracnet": _scalings,
+    "diracnet_imagenet": _scalings,
+}

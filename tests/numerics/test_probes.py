@@ -14,7 +14,7 @@ from workloads.checkpoint import read_network
 from workloads.configs import TrainConfig, canonical
 from workloads.data import sets
 from workloads.networks.build import build
-from workloads.networks.configs import FractalNet
+from workloads.networks.configs import DiracNet, FractalNet
 from workloads.probe_kinds import COORDS, METRICS, PROBED
 from workloads.spec import SPEC
 
@@ -70,6 +70,29 @@ def test_a_resumed_training_looks_again_only_later(tmp_path: Path) -> None:
     assert [(each.step, each.coords, each.metrics) for each in resumed] == [
         (each.step, each.coords, each.metrics) for each in whole[after_two + 1 :]
     ]
+
+
+def test_scalings_are_those_of_the_network_at_that_time(tmp_path: Path) -> None:
+    config = TrainConfig(network=DiracNet(depth=10, width=0.25), epochs=1, batch_size=256, probe_every=1)
+    reports = run(config, tmp_path)
+    inside = [report for report in reports if report.coords]
+    state = read_network(tmp_path / str(len(reports)))
+    # by hand: a and b of every layer, in the order of the state
+    a = [value.double() for name, value in state.items() if name.endswith(".a")]
+    b = [value.double() for name, value in state.items() if name.endswith(".b")]
+    assert len(inside) == len(a) == len(b) == 6
+    assert [report.coords["group"] for report in inside] == [1, 1, 2, 2, 3, 3]
+    for layer, report in enumerate(inside):
+        assert report.coords["layer"] == layer
+        assert report.metrics["mean_b"] == pytest.approx(float(b[layer].mean()), rel=1e-9)
+        assert report.metrics["std_b"] == pytest.approx(float(b[layer].std(correction=0)), rel=1e-6)
+        assert report.metrics["mean_a"] != 1.0
+    # where no output lacks a delta, all of a counts: the second layer of each group
+    for layer in (1, 3, 5):
+        assert inside[layer].metrics["mean_a"] == pytest.approx(float(a[layer].mean()), rel=1e-9)
+    unnormalised = replace(config, network=DiracNet(depth=10, width=0.25, weight_norm=False))
+    inside = [report for report in run(unnormalised, tmp_path / "other") if report.coords]
+    assert all(set(report.metrics) == {"mean_a", "std_a"} for report in inside)
 
 
 def test_only_networks_with_something_to_look_at_take_probes() -> None:
