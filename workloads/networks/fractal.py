@@ -65,6 +65,7 @@ class FractalNetwork(nn.Module):
     Attributes:
         blocks: In order.
         column_names: Names of the columns, from the shallowest.
+        evaluated: What can be run alone: every column, and "full" where there are several.
     """
 
     def __init__(self, config: FractalNet | FractalColumn | FractalNetImageNet) -> None:
@@ -90,7 +91,7 @@ class FractalNetwork(nn.Module):
             )
         )
         self.head = Head(sizes[-1], given(config, "classes"))
-        self.column_names = config.column_names
+        self.column_names, self.evaluated = config.column_names, config.evaluated
         self._drop_paths = DropPaths("none", 0.0)
         if isinstance(config, Joined):
             self._drop_paths = DropPaths(config.drop_path, config.local_rate)
