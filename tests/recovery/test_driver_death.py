@@ -12,6 +12,8 @@ import pytest
 
 from tests.street.orch import Orch, until
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
+
 STUDY = """
 api_version: 1
 study: demo
