@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from workloads.api import Placement, Report
 from workloads.configs import TrainConfig
-from workloads.networks.configs import PathEnsemble, PreActResNet, ResNet
+from workloads.networks.configs import FractalNet, PathEnsemble, PreActResNet, ResNet
 from workloads.training import train
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,8 @@ CONFIGS = {
     "whole": WHOLE,
     "whole ensemble": replace(WHOLE, network=PathEnsemble(depth=8, width=0.125, members=("LLL", "RLR"))),
     "modules": replace(GHOST, network=PreActResNet(depth=14, width=0.125, survival=0.5)),
+    "drop-path": replace(GHOST, network=FractalNet(columns=3, channels=(4, 8), drop_path="mixed")),
+    "whole drop-path": replace(WHOLE, network=FractalNet(columns=3, channels=(4, 8), drop_path="mixed")),
     # the last mini-batch has one image, which one rank has to itself
     "one image": replace(WHOLE, batch_size=173, epochs=3),
     "one chunk": replace(GHOST, batch_size=250, ghost_batch=125),  # the last has 212: two chunks, 125 and 87

@@ -18,7 +18,7 @@ from workloads.api import Placement, Report
 from workloads.configs import TrainConfig, canonical
 from workloads.data.split import Split
 from workloads.networks.build import build
-from workloads.networks.configs import DFNMR, PathEnsemble, PreActResNet, ResNet
+from workloads.networks.configs import DFNMR, FractalNet, PathEnsemble, PreActResNet, ResNet
 from workloads.placement import placed
 from workloads.recipes import RECIPES
 from workloads.schedules import Every, Milestones, Warmup
@@ -28,7 +28,9 @@ NETWORKS: dict[str, Any] = {
     "zhao2016": DFNMR(depth=8, width=0.125),
     "veit2016": PreActResNet(depth=14, width=0.125, modules_per_batch=3),
     "huang2016": PreActResNet(depth=14, width=0.125, survival=0.5),
-    "larsson2017": ResNet(depth=8, width=0.125),
+    "larsson2017": FractalNet(
+        columns=3, channels=(4, 8), drop_path="mixed", dropout=(0.1, 0.3), norm="caffe"
+    ),
     "zagoruyko2017": ResNet(depth=8, width=0.125),
 }
 # after the 3rd mini-batch, and in the second epoch
