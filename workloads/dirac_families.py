@@ -84,6 +84,7 @@ DIRAC: Final[dict[str, Family]] = {
             "test_loss",
             "test_error",
             "largest_difference",
+            "log10_largest_difference",
             "seconds_per_image",
             "folded_seconds_per_image",
         ),

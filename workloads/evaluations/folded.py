@@ -7,6 +7,7 @@ Source: Zagoruyko and Komodakis 2017, sections 1 and 2.1.
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ from workloads.networks.folding import fold
 def folded(networks: list[Trained], parameters: Folded, generator: torch.Generator) -> Iterator[Measurement]:
     """Yields the loss and error of the folded network, and how it compares with the unfolded one.
 
-    largest_difference: between two logits of an image of the mini-batch, both computed in double precision.
+    largest_difference: between two logits of an image of the mini-batch, both in double precision; and its
+    decimal logarithm unless it is 0.
     seconds_per_image, folded_seconds_per_image: medians over passes of one mini-batch, the two networks in
     turn, in the precision that they were trained in; filters are parameterised anew in each unfolded pass.
 
@@ -58,7 +60,7 @@ def folded(networks: list[Trained], parameters: Folded, generator: torch.Generat
     yield measurement.of(
         logits_NK.log_softmax(-1),
         network.test.y_N,
-        largest_difference=difference,
+        **_difference(difference),
         seconds_per_image=statistics.median(seconds[net]),
         folded_seconds_per_image=statistics.median(seconds[chain]),
     )
@@ -74,6 +76,13 @@ def largest_difference(net: ChainNet, x_BCHW: torch.Tensor) -> float:
     """
     exact = copy.deepcopy(net).double()
     return float((exact(x_BCHW.double()) - fold(exact)(x_BCHW.double())).abs().max())
+
+
+def _difference(value: float) -> dict[str, float]:
+    metrics = {"largest_difference": value}
+    if value:
+        metrics["log10_largest_difference"] = math.log10(value)
+    return metrics
 
 
 def _now(device: torch.device) -> float:
