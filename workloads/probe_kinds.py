@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+_COLUMNS: Final = ("column_loss", "column_error")
 _SCALINGS: Final = ("mean_a", "std_a", "mean_b", "std_b")
 # kind of network -> metrics
 PROBED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "fractalnet": ("column_loss", "column_error"),
+        "fractalnet": _COLUMNS,
+        "fractal_column": _COLUMNS,
         "diracnet": _SCALINGS,
         "diracnet_imagenet": _SCALINGS,
     }

@@ -18,7 +18,6 @@ from workloads.configs import TrainConfig
 from workloads.data.sets import DataSet
 from workloads.evaluations.measurement import Measurement
 from workloads.networks.fractal import FractalNetwork
-from workloads.networks.fractal_fields import FULL
 from workloads.networks.scalings import scalings
 
 
@@ -41,7 +40,7 @@ def look(network: nn.Module, config: TrainConfig, data: DataSet) -> Iterator[Mea
 
 def _columns(network: nn.Module, data: DataSet) -> Iterator[Measurement]:
     assert isinstance(network, FractalNetwork)
-    for column in (*network.column_names, FULL):
+    for column in network.evaluated:
         logits_NK = predictions.outputs(network, data.train, column=column)
         loss, error = predictions.measure(logits_NK.log_softmax(-1), data.train.y_N)
         yield Measurement(coords={"column": column}, metrics={"column_loss": loss, "column_error": error})
@@ -62,6 +61,7 @@ def _scalings(network: nn.Module, data: DataSet) -> Iterator[Measurement]:
 
 _PROBES: Final[dict[str, Callable[[nn.Module, DataSet], Iterator[Measurement]]]] = {
     "fractalnet": _columns,
+    "fractal_column": _columns,
     "diracnet": _scalings,
     "diracnet_imagenet": _scalings,
 }
