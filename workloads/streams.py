@@ -38,7 +38,7 @@ class Streams:
         augmentation: Crops and flips.
         regularisation: Whatever a network draws in its forward pass: it stands in for torch's global
             generator while the training runs.
-        modules: Which parts of a network a mini-batch trains (stochastic depth).
+        modules: Which parts of a network a mini-batch trains (stochastic depth, drop-path).
     """
 
     initialisation: torch.Generator
