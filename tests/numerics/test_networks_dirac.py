@@ -74,8 +74,8 @@ def test_counts_to_the_unit(config: Network, classes: int, count: int) -> None:
     assert describe(on(config, classes=classes, size=size))["parameters"] == count
 
 
-@pytest.mark.parametrize("depth", [10, 16, 28, 100])
-@pytest.mark.parametrize("width", [0.5, 1, 3])
+@pytest.mark.parametrize("depth", [10, 28])
+@pytest.mark.parametrize("width", [0.5, 3])
 @pytest.mark.parametrize(("classes", "channels"), [(10, 3), (100, 1)])
 def test_counts_follow_one_rule(depth: int, width: float, classes: int, channels: int) -> None:
     """Added up by hand: 9 weights, a, b, gamma and beta; b only with weight normalisation."""

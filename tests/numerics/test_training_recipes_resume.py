@@ -18,7 +18,7 @@ from workloads.api import Placement, Report
 from workloads.configs import TrainConfig, canonical
 from workloads.data.split import Split
 from workloads.networks.build import build
-from workloads.networks.configs import DFNMR, FractalNet, PathEnsemble, PreActResNet, ResNet
+from workloads.networks.configs import DFNMR, DiracNet, FractalNet, PathEnsemble, PreActResNet
 from workloads.placement import placed
 from workloads.recipes import RECIPES
 from workloads.schedules import Every, Milestones, Warmup
@@ -31,7 +31,7 @@ NETWORKS: dict[str, Any] = {
     "larsson2017": FractalNet(
         columns=3, channels=(4, 8), drop_path="mixed", dropout=(0.1, 0.3), norm="caffe"
     ),
-    "zagoruyko2017": ResNet(depth=8, width=0.125),
+    "zagoruyko2017": DiracNet(depth=10, width=0.125, gamma="uniform"),
 }
 # after the 3rd mini-batch, and in the second epoch
 INTERRUPTED = (3, 7)

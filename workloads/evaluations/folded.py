@@ -54,8 +54,9 @@ def folded(networks: list[Trained], parameters: Folded, generator: torch.Generat
         for each, taken in seconds.items():
             started = _now(x_BCHW.device)
             each(x_BCHW)
+            passed = _now(x_BCHW.device) - started
             if repeat:  # the first pass of each is to warm up
-                taken.append((_now(x_BCHW.device) - started) / len(x_BCHW))
+                taken.append(passed / len(x_BCHW))
         yield replace(PAUSE, progress=repeat / (parameters.repeats + 1))
     yield measurement.of(
         logits_NK.log_softmax(-1),
