@@ -15,9 +15,8 @@ from workloads.api import Spec, load_object, to_plain
 
 # The papers count parameters for colour images of 32 x 32, those of ImageNet's networks for 224 x 224: a
 # network whose data set is not said is described so.
-DATA = "cifar10"
+DATA, IMAGENET = "cifar10", "imagenet"
 SHAPE = ("classes", "in_channels", "input_size")
-IMAGENET = {"classes": 1000, "in_channels": 3, "input_size": 224}
 
 
 def describe(
@@ -47,8 +46,9 @@ def describe(
         UsageError: A workload that draws nothing, or a file that cannot be written.
     """
     spec = resolve(workload, modules=settings.workload_modules)
-    nested: dict[str, Any] = {"data": {"name": data or DATA}, "network": {"name": name}}
-    shape: dict[str, Any] = dict(IMAGENET) if data is None and name.endswith("_imagenet") else {}
+    usual = IMAGENET if name.endswith("_imagenet") else DATA
+    nested: dict[str, Any] = {"data": {"name": data or usual}, "network": {"name": name}}
+    shape: dict[str, Any] = {}
     for path, value in patches.items():
         steps = tuple(path.removeprefix("network.").split("."))
         if steps[-1] in SHAPE and len(steps) == 1:

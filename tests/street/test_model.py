@@ -30,6 +30,8 @@ def orch(tmp_path: Path) -> Orch:
         ("wrn --set width=10", 36_479_194),
         ("vgg", 20_035_018),
         ("dfn_mr_imagenet", 43_338_024),
+        ("fractalnet_imagenet", 164_031_016),
+        ("fractalnet --set columns=6 --set channels=[16,32,64,128,128] --set classes=100", 21_095_076),
         ("resnet_imagenet --set depth=101", 44_549_160),
         # the last layer has 64 weights and a bias for each of 90 classes more
         ("resnet --set depth=110 --set classes=100", 1_730_714 + 90 * 65),
