@@ -246,6 +246,18 @@ class Registry(Protocol):
         """Lists `new` in place of `old` (compaction); all or nothing."""
         ...
 
+    def drop_parts(self, parts: Sequence[PartRef]) -> Sequence[TrialKey]:
+        """Forgets parts that are damaged, and the results they held; returns the trials, which wait again."""
+        ...
+
+    def all_checkpoints(self) -> Sequence[CheckpointRef]:
+        """Returns every recorded checkpoint, by trial, a trial's newest first."""
+        ...
+
+    def damage(self) -> Sequence[str]:
+        """Returns what is wrong with the registry's own storage, in words; nothing when it is whole."""
+        ...
+
     def checkpoint(self, key: TrialKey) -> CheckpointRef | None:
         """Returns the newest recorded checkpoint of a trial."""
         ...
@@ -305,8 +317,14 @@ class ResultStore(Protocol):
         """
         ...
 
-    def sweep(self, listed: Sequence[PartRef], *, older_than_s: float) -> Sequence[str]:
-        """Deletes unlisted parts and temporary files older than a grace period; returns their paths."""
+    def sweep(
+        self, listed: Sequence[PartRef], *, older_than_s: float, dry: bool = False
+    ) -> Sequence[tuple[str, int]]:
+        """Deletes unlisted parts and temporary files older than a grace period; `dry` only names them.
+
+        Returns:
+            Their paths and sizes in bytes.
+        """
         ...
 
 
@@ -327,8 +345,31 @@ class CheckpointStore(Protocol):
         """
         ...
 
+    def check(self, checkpoint: CheckpointRef) -> str | None:
+        """Returns what is wrong with a checkpoint, or None; changes nothing."""
+        ...
+
     def delete(self, checkpoint: CheckpointRef) -> None:
         """Deletes a checkpoint; nothing happens when it is gone."""
+        ...
+
+    def sweep(
+        self,
+        *,
+        older_than_s: float,
+        listed: Collection[CheckpointRef] | None = None,
+        dry: bool = False,
+    ) -> Sequence[tuple[str, int]]:
+        """Deletes what interrupted writers left behind; `dry` only names it.
+
+        Args:
+            older_than_s: Grace period; longer than any checkpoint takes to write and to be recorded.
+            listed: Every recorded checkpoint: then unrecorded ones go too. None keeps them.
+            dry: Delete nothing.
+
+        Returns:
+            Paths and sizes in bytes.
+        """
         ...
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.driver.progress import Meter
 from orchestrator.driver.schedule import Schedule
-from orchestrator.model.plan import Resources, Trial, TrialKey
-from orchestrator.model.run import Bundle, CheckpointRef, Lease
+from orchestrator.model.plan import Resources, State, Trial, TrialKey
+from orchestrator.model.run import Bundle, Lease, Outcome
 from orchestrator.ports import Registry
 
 # Trainings that take no longer than SHORT_S travel several to a bundle, of BUNDLE_S at most: claiming and
@@ -18,6 +19,7 @@ from orchestrator.ports import Registry
 SHORT_S = 0.1
 BUNDLE_S = 0.5
 BUNDLE_LIMIT = 16
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +56,14 @@ class Claims:
     def next_bundle(self, resources: Resources) -> Bundle | None:
         """Claims and returns the next ready bundle of a class, None when there is none."""
         while group := self.schedule.take(resources):
+            parents = {key: self.registry.checkpoint(key) for key in group[0].parents}
+            succeeded = {key for key in parents if self.schedule.state(key) is State.SUCCEEDED}
+            if lost := [key for key in succeeded if parents[key] is None]:
+                self.remake(lost)
+            if any(self.schedule.state(key) is not State.SUCCEEDED for key in parents):
+                for trial in group:  # which became ready before a parent had to be made again
+                    self.schedule.update(trial.key, State.PENDING)
+                continue
             group += self._more_like(group, resources)
             claims = self.registry.claim(self.lease, [trial.key for trial in group])
             taken = {claim.trial.key for claim in claims}
@@ -71,13 +81,21 @@ class Claims:
                 id=number,
                 stage=first.stage,
                 claims=tuple(claims),
-                parents=self._parents(first),
+                parents=tuple(each for each in parents.values() if each is not None),
                 resources=resources,
                 study=self.study,
                 data=self.data,
                 checkpoint_interval_s=self.checkpoint_interval_s,
             )
         return None
+
+    def remake(self, keys: Collection[TrialKey]) -> None:
+        """Lets parents be trained again whose checkpoint is gone, whatever result they have."""
+        outcomes = [Outcome(trial=key, epoch=None, state=State.PENDING) for key in keys]
+        accepted = self.registry.commit(self.lease, outcomes=outcomes)
+        _logger.warning("%d trainings are made again: their checkpoints are gone", len(accepted))
+        self.schedule.remake(accepted)
+        self.schedule.refused(key for key in keys if key not in accepted)
 
     def over(self, key: TrialKey) -> None:
         """Forgets a trial whose attempt has ended."""
@@ -101,13 +119,3 @@ class Claims:
         for _ in range(min(fair, int(BUNDLE_S / max(recent_s, 1e-3)), BUNDLE_LIMIT)):
             more += self.schedule.take(resources)
         return more
-
-    def _parents(self, trial: Trial) -> tuple[CheckpointRef, ...]:
-        found = []
-        for parent in trial.parents:
-            checkpoint = self.registry.checkpoint(parent)
-            assert checkpoint is not None, (
-                f"{trial.label}: its parent {parent} succeeded without a checkpoint"
-            )
-            found.append(checkpoint)
-        return tuple(found)

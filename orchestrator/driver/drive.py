@@ -226,6 +226,7 @@ class Drive:
             else:
                 self._meter.ended(trial)
             self.schedule.update(outcome.trial, outcome.state)
+        self._forget_damaged(batch)
         self._retire([event.checkpoint for event in saved])
         self._block()
 
@@ -242,6 +243,23 @@ class Drive:
                     self.schedule.update(key, status.state)
                     if status.state is State.RUNNING:
                         self.schedule.refused([key])
+
+    def _forget_damaged(self, batch: Sequence[Event]) -> None:
+        """Forgets parents' checkpoints that an evaluation could not read; those parents are made again."""
+        for event in batch:
+            trial = self.trials.get(event.trial)
+            failed = isinstance(event, Failed) and event.failure.cause is Cause.CORRUPT
+            if trial is None or not failed or trial.stage != "evaluate":
+                continue
+            damaged = []
+            for parent in trial.parents:
+                checkpoint = self.registry.checkpoint(parent)
+                if checkpoint is not None and self.checkpoints.check(checkpoint) is not None:
+                    # An older one is where the training goes on from, not what it came to.
+                    self.registry.drop_checkpoint(checkpoint)
+                    damaged.append(parent)
+            if damaged:
+                self._claims.remake(damaged)
 
     def _retire(self, saved: Iterable[CheckpointRef]) -> None:
         """Deletes checkpoints that newer recorded ones have superseded."""

@@ -130,6 +130,12 @@ class Schedule:
             for child in self._children[key]:
                 self._consider(child)
 
+    def remake(self, keys: Iterable[TrialKey]) -> None:
+        """Notes parents whose checkpoint is gone: they run again, and what reads them waits."""
+        for key in keys:
+            self._wanted |= {key}
+            self.update(key, State.PENDING)
+
     def refused(self, keys: Iterable[TrialKey]) -> None:
         """Notes taken trials whose claim was refused: another driver runs them."""
         for key in keys:
@@ -162,7 +168,8 @@ class Schedule:
             return
         self._ready.add(key)
         rank = 0 if trial.stage == "evaluate" else 1
-        group = ("+".join(trial.parents) if rank == 0 else trial.group) or key
+        # a training and what reads it may be ready at once, when it is made again
+        group = f"{rank}:" + (("+".join(trial.parents) if rank == 0 else trial.group) or key)
         slot = (trial.resources, group)
         if slot not in self._groups:
             self._groups[slot] = []

@@ -11,7 +11,14 @@ from orchestrator.errors import NotFoundError
 from orchestrator.model.plan import State, TrialKey
 from orchestrator.model.result import PartRef
 from orchestrator.model.run import Cause, CheckpointRef, Lease, Outcome, Saved, Started
-from orchestrator.registry.codec import NEWEST_FIRST, Documents, checkpoint_values, clean, part_id
+from orchestrator.registry.codec import (
+    FORGOTTEN,
+    NEWEST_FIRST,
+    Documents,
+    checkpoint_values,
+    clean,
+    part_id,
+)
 from orchestrator.registry.engine import AnyRow, chunks, insert_new
 from orchestrator.registry.leases import require
 from orchestrator.registry.moment import Moments
@@ -230,3 +237,18 @@ def replace_parts(connection: sa.Connection, moments: Moments, old: Sequence[Par
     for numbers in chunks(sorted(found.values())):
         connection.execute(sa.update(TrialRow).where(TrialRow.part.in_(numbers)).values(part=number))
         connection.execute(sa.delete(PartRow).where(PartRow.id.in_(numbers)))
+
+
+def drop_parts(connection: sa.Connection, parts: Sequence[PartRef]) -> list[TrialKey]:
+    """Forgets parts and the results they held; returns the trials, which wait for another try."""
+    paths = {part.path for part in parts}
+    waiting: list[TrialKey] = []
+    for chunk in chunks(sorted(paths)):
+        numbers = connection.scalars(
+            sa.select(PartRow.id).where(PartRow.path.in_(chunk)).with_for_update()
+        ).all()
+        held = TrialRow.part.in_(numbers)
+        waiting += [TrialKey(key) for key in connection.scalars(sa.select(TrialRow.key).where(held))]
+        connection.execute(sa.update(TrialRow).where(held).values(**FORGOTTEN))
+        connection.execute(sa.delete(PartRow).where(PartRow.id.in_(numbers)))
+    return sorted(waiting)

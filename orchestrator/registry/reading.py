@@ -173,3 +173,19 @@ def checkpoints(connection: sa.Connection, key: TrialKey) -> list[CheckpointRef]
     """Returns the recorded checkpoints of a trial, newest first."""
     statement = sa.select(*CHECKPOINT_COLUMNS).where(CheckpointRow.trial == key).order_by(*NEWEST_FIRST)
     return [checkpoint_of(row) for row in connection.execute(statement)]
+
+
+def all_checkpoints(connection: sa.Connection) -> list[CheckpointRef]:
+    """Returns every recorded checkpoint, by trial, a trial's newest first."""
+    statement = sa.select(*CHECKPOINT_COLUMNS).order_by(CheckpointRow.trial, *NEWEST_FIRST)
+    return [checkpoint_of(row) for row in connection.execute(statement)]
+
+
+def damage(connection: sa.Connection) -> list[str]:
+    """Returns what SQLite finds wrong with its file; a database server looks after its own."""
+    if connection.dialect.name != "sqlite":
+        return []
+    answers = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(10)")]
+    found = [answer for answer in answers if answer != "ok"]
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    return found + [f"a row of {row[0]} refers to one of {row[2]} that is not there" for row in broken[:10]]

@@ -218,6 +218,18 @@ class SqlRegistry:
         """Lists `new` in place of `old`; NotFoundError when some of `old` are not listed any more."""
         self._database.write(lambda connection: commits.replace_parts(connection, self._moments, old, new))
 
+    def drop_parts(self, parts: Sequence[PartRef]) -> Sequence[TrialKey]:
+        """Forgets damaged parts and the results they held; returns the trials, which wait again."""
+        return self._database.write(lambda connection: commits.drop_parts(connection, parts))
+
+    def all_checkpoints(self) -> Sequence[CheckpointRef]:
+        """Returns every recorded checkpoint, by trial, a trial's newest first."""
+        return self._database.read(reading.all_checkpoints)
+
+    def damage(self) -> Sequence[str]:
+        """Returns what is wrong with the registry's own storage, in words."""
+        return self._database.read(reading.damage)
+
     def checkpoint(self, key: TrialKey) -> CheckpointRef | None:
         """Returns the newest recorded checkpoint of a trial."""
         return next(iter(self.checkpoints(key)), None)

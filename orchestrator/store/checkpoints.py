@@ -112,14 +112,25 @@ class DirectoryCheckpoints:
             return
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def sweep(self, *, older_than_s: float, listed: Collection[CheckpointRef] | None = None) -> Sequence[str]:
-        """Deletes what interrupted writers left behind; returns the paths.
+    def check(self, checkpoint: CheckpointRef) -> str | None:
+        """Returns what is wrong with a checkpoint, or None; changes nothing."""
+        return _problem(self._folder(checkpoint), checkpoint)
+
+    def sweep(
+        self,
+        *,
+        older_than_s: float,
+        listed: Collection[CheckpointRef] | None = None,
+        dry: bool = False,
+    ) -> Sequence[tuple[str, int]]:
+        """Deletes what interrupted writers left behind; returns paths and sizes in bytes.
 
         Args:
             older_than_s: Grace period; longer than any checkpoint takes to write and to be recorded.
             listed: Every recorded checkpoint: then unrecorded folders go too. None keeps them.
+            dry: Delete nothing.
         """
-        swept: list[str] = []
+        swept: list[tuple[str, int]] = []
         kept = None if listed is None else {checkpoint.path for checkpoint in listed}
         for folder in sorted(path for path in (self.root / FOLDER).glob("*") if path.is_dir()):
             doomed = list(durable.leftovers(folder, older_than_s=older_than_s))
@@ -131,8 +142,9 @@ class DirectoryCheckpoints:
                     and durable.is_older(path, older_than_s)
                 ]
             for path in doomed:
-                shutil.rmtree(path, ignore_errors=True)
-                swept.append(path.relative_to(self.root).as_posix())
+                swept.append((path.relative_to(self.root).as_posix(), durable.size_of(path)))
+                if not dry:
+                    shutil.rmtree(path, ignore_errors=True)
         return swept
 
     def _folder(self, checkpoint: CheckpointRef) -> Path:

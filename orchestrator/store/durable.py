@@ -56,6 +56,18 @@ def leftovers(folder: Path, *, older_than_s: float) -> Iterator[Path]:
             yield path
 
 
+def size_of(path: Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder; what goes away meanwhile counts nothing."""
+    found = [path, *path.rglob("*")] if path.is_dir() else [path]
+    total = 0
+    for each in found:
+        try:
+            total += each.stat().st_size if each.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
 def is_older(path: Path, seconds: float) -> bool:
     """Returns whether a path was last changed longer ago than that; False when it is gone."""
     try:

@@ -161,12 +161,15 @@ class ParquetResults:
             frame.to_arrow().cast(SCHEMA.remove_metadata()).replace_schema_metadata(SCHEMA.metadata)
         )
 
-    def sweep(self, listed: Sequence[PartRef], *, older_than_s: float) -> Sequence[str]:
-        """Deletes unlisted parts and temporary files older than a grace period; returns their paths.
+    def sweep(
+        self, listed: Sequence[PartRef], *, older_than_s: float, dry: bool = False
+    ) -> Sequence[tuple[str, int]]:
+        """Deletes unlisted parts and temporary files; returns their paths and sizes in bytes.
 
         Args:
             listed: Every part of the registry, read after the grace period's last commit.
             older_than_s: The grace period: a part is on the disk before it is listed.
+            dry: Delete nothing.
         """
         folder = self._root / FOLDER
         kept = {part.path for part in listed}
@@ -174,9 +177,10 @@ class ParquetResults:
         for path in sorted(folder.glob("*.parquet")):
             if self._relative(path) not in kept and durable.is_older(path, older_than_s):
                 found.append(path)
-        for path in found:
+        sizes = [durable.size_of(path) for path in found]
+        for path in [] if dry else found:
             path.unlink(missing_ok=True)
-        return [self._relative(path) for path in found]
+        return [(self._relative(path), size) for path, size in zip(found, sizes, strict=True)]
 
     # --- within -------------------------------------------------------------------------------------------
 

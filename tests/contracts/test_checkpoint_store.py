@@ -180,8 +180,13 @@ class TestTrouble:
         long_ago = time.time() - 1000
         for name in (listed.path, orphan.path, f"checkpoints/{key('a')}/.tmp-1"):
             os.utime(store.root / name, (long_ago, long_ago))
-        assert store.sweep(older_than_s=500) == [f"checkpoints/{key('a')}/.tmp-1"]
-        assert store.sweep(older_than_s=500, listed=[listed]) == [orphan.path]
+        named = [(f"checkpoints/{key('a')}/.tmp-1", 4)]
+        assert store.sweep(older_than_s=500, dry=True) == named
+        assert (folder / ".tmp-1").exists()
+        assert store.sweep(older_than_s=500) == named
+        (found,) = store.sweep(older_than_s=500, listed=[listed])
+        assert found[0] == orphan.path
+        assert found[1] > sum(len(each) for each in FILES.values())  # the digests too
         left = sorted(p.name for p in folder.iterdir())
         assert left == sorted([".tmp-2", Path(listed.path).name, Path(young.path).name])
 

@@ -185,7 +185,10 @@ class TestSweep:
         long_ago = time.time() - 1000
         for name in (listed.path, orphan.path, "results/.tmp-abc"):
             os.utime(root / name, (long_ago, long_ago))
-        assert sorted(store.sweep([listed], older_than_s=500)) == sorted([orphan.path, "results/.tmp-abc"])
+        named = sorted([(orphan.path, orphan.size_bytes), ("results/.tmp-abc", 4)])
+        assert sorted(store.sweep([listed], older_than_s=500, dry=True)) == named
+        assert (root / orphan.path).exists()
+        assert sorted(store.sweep([listed], older_than_s=500)) == named
         left = {p.name for p in (root / "results").iterdir()}
         assert left == {Path(listed.path).name, Path(young.path).name, "note.txt"}
 

@@ -41,8 +41,10 @@ class CountedResults:
     def compact(self, parts: Sequence[PartRef]) -> PartRef:
         return self._store.compact(parts)
 
-    def sweep(self, listed: Sequence[PartRef], *, older_than_s: float) -> Sequence[str]:
-        return self._store.sweep(listed, older_than_s=older_than_s)
+    def sweep(
+        self, listed: Sequence[PartRef], *, older_than_s: float, dry: bool = False
+    ) -> Sequence[tuple[str, int]]:
+        return self._store.sweep(listed, older_than_s=older_than_s, dry=dry)
 
 
 def key(text: str) -> TrialKey:

@@ -168,3 +168,23 @@ def test_agrees_with_a_slow_reference(history: tuple[list[Trial], list[tuple[int
     assert all(s.final for s in state.values())
     assert schedule.states() == state
     assert schedule.unfinished() == {}
+
+
+def test_a_parent_that_is_made_again_and_its_children_are_no_group() -> None:
+    """Both may be ready at once: the child because it failed, the parent because its checkpoint is gone."""
+    parent, child = training("p", 0), evaluation("e", 1, "p")
+    schedule = Schedule(
+        {each.key: each for each in (parent, child)}, {parent.key: State.SUCCEEDED}, wanted={child.key}
+    )
+    assert schedule.unfinished() == {child.resources: 1}
+    assert schedule.take(child.resources) == [child]
+    schedule.update(child.key, State.PENDING)
+    schedule.remake([parent.key])
+    assert schedule.unfinished() == {child.resources: 2}
+    assert [schedule.take(child.resources) for _ in range(3)] == [[child], [parent], []]
+    schedule.update(child.key, State.PENDING)  # what the claims do with it, as the parent has not succeeded
+    assert schedule.take(child.resources) == []
+    schedule.update(parent.key, State.SUCCEEDED)
+    assert schedule.take(child.resources) == [child]
+    schedule.update(child.key, State.SUCCEEDED)
+    assert not any(schedule.unfinished().values())

@@ -1,0 +1,34 @@
+"""`orch db`: the schema of the registry's database."""
+
+from __future__ import annotations
+
+from orchestrator.app.session import registry_url
+from orchestrator.settings import Settings
+from orchestrator.store.layout import Layout
+
+
+def upgrade(settings: Settings) -> tuple[str, str]:
+    """Brings the registry to this version's schema; returns the schema it had ("" for none) and has.
+
+    Raises:
+        TargetError: The database cannot be reached, is not ours, or was written by a newer version.
+        CorruptError: The SQLite file is damaged.
+    """
+    from orchestrator.registry import schema
+
+    layout = Layout(settings.store.absolute())
+    if settings.registry_url is None:
+        layout.create()
+    before = schema.upgrade(registry_url(settings), backups=layout.backups)
+    return before, schema.head()
+
+
+def versions(settings: Settings) -> tuple[str, str]:
+    """Returns the schema that the registry has ("" for none) and the one that this version reads.
+
+    Raises:
+        TargetError: The database cannot be reached.
+    """
+    from orchestrator.registry import schema
+
+    return schema.current(registry_url(settings)), schema.head()

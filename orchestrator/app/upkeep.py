@@ -1,0 +1,125 @@
+"""`orch gc` and `orch compact`: room on the disk, and fewer files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.app.session import Session
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.model.plan import State
+from orchestrator.model.result import PartRef
+from orchestrator.model.run import CheckpointRef
+from orchestrator.ports import CheckpointStore, ResultStore
+
+# A part is on the disk before it is listed, and a checkpoint before it is recorded.
+GRACE_S = 3600.0
+# Rows of one part after a compaction: a reader of one trial reads its part.
+_ROWS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """What nothing needs.
+
+    Attributes:
+        strays: Files and folders that no record names: path and bytes.
+        superseded: Checkpoints of finished trainings but for the newest.
+    """
+
+    strays: Sequence[tuple[str, int]]
+    superseded: Sequence[CheckpointRef]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that go with it."""
+        return sum(size for _, size in self.strays) + sum(each.size_bytes for each in self.superseded)
+
+
+def gc(
+    session: Session,
+    results: ResultStore,
+    checkpoints: CheckpointStore,
+    *,
+    delete: bool,
+    grace_s: float = GRACE_S,
+) -> Garbage:
+    """Returns what nothing needs, and deletes it when asked to.
+
+    Args:
+        session: The store.
+        results: Its parts.
+        checkpoints: Its checkpoints.
+        delete: Whether to delete.
+        grace_s: What was changed less long ago is kept: somebody may be about to record it.
+
+    Raises:
+        UsageError: A grace period below nothing.
+    """
+    if grace_s < 0:
+        raise UsageError(f"--grace: got {grace_s:g}, allowed are 0 seconds and more")
+    registry = session.registry
+    superseded = _superseded(session)
+    if delete:
+        for checkpoint in superseded:
+            # the record first: what is recorded is there
+            registry.drop_checkpoint(checkpoint)
+            checkpoints.delete(checkpoint)
+    # Listed after the grace period began, so that nothing new is taken for a stray.
+    strays = [
+        *results.sweep(registry.parts(), older_than_s=grace_s, dry=not delete),
+        *checkpoints.sweep(
+            older_than_s=grace_s,
+            listed=registry.all_checkpoints(),
+            dry=not delete,
+        ),
+    ]
+    return Garbage(strays=strays, superseded=superseded)
+
+
+def _superseded(session: Session) -> list[CheckpointRef]:
+    recorded = session.registry.all_checkpoints()
+    statuses = session.registry.statuses({each.trial for each in recorded})
+    found: list[CheckpointRef] = []
+    newest = ""
+    for checkpoint in recorded:  # a trial's newest first
+        if checkpoint.trial == newest and statuses[checkpoint.trial].state in _ENDED:
+            found.append(checkpoint)
+        newest = checkpoint.trial
+    return found
+
+
+_ENDED = (State.SUCCEEDED, State.DIVERGED)
+
+
+def compact(session: Session, results: ResultStore, *, rows: int = _ROWS) -> tuple[int, int]:
+    """Joins parts, and returns how many there were and are; the old files stay until `gc`.
+
+    A reader that began before goes on with the old files; another compaction that came first is no error.
+
+    Args:
+        session: The store.
+        results: Its parts.
+        rows: Rows of a joined part, at most, unless one part alone has more.
+    """
+    registry = session.registry
+    before = registry.parts()
+    for group in groups(before, rows):
+        valid = registry.results(list(registry.statuses()))
+        try:
+            registry.replace_parts(group, results.compact(group, valid=valid))
+        except NotFoundError:
+            break  # somebody else compacts
+        except ValueError:  # nothing in them is valid any more
+            registry.drop_parts(group)
+    return len(before), len(registry.parts())
+
+
+def groups(parts: Sequence[PartRef], rows: int) -> list[list[PartRef]]:
+    """Returns neighbouring parts that together have at most so many rows; single ones are left out."""
+    found: list[list[PartRef]] = [[]]
+    for part in parts:
+        if found[-1] and sum(each.rows for each in found[-1]) + part.rows > rows:
+            found.append([])
+        found[-1].append(part)
+    return [group for group in found if len(group) > 1]
