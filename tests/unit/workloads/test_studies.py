@@ -65,6 +65,29 @@ def test_the_papers_study() -> None:
         assert config.network.bn_momentum == expected
 
 
+def test_the_fractal_studies() -> None:
+    """Four plain nets and one fractal net, each measured with both statistics; the fractal one is timed."""
+    found = planned("larsson_table_4.yaml")
+    assert counts(found) == {"train": 3 * 5, "columns": 3 * 5 * 2, "anytime": 3}
+    assert counts(planned("paper/larsson_table_4.yaml")) == counts(found)
+    depths = [
+        [from_plain(TrainConfig, cell.config).network.printed_depth for cell in planned(name).cells]
+        for name in ("larsson_table_4.yaml", "paper/larsson_table_4.yaml")
+    ]
+    assert depths == [[3, 6, 12, 24, 24], [5, 10, 20, 40, 40]]
+    assert counts(planned("larsson_table_3.yaml")) == {"train": 3 * 6}
+    # three networks on three augmentations, but no net of four columns without one
+    assert counts(planned("larsson_table_1.yaml")) == {"train": 3 * 8, "columns": 3 * 8 * 2}
+    # of the paper's three data sets SVHN has no augmentation
+    large = planned("paper/larsson_table_1.yaml")
+    assert counts(large)["train"] == 3 * (2 * 8 + 2)
+    for cell in large.cells:
+        config = from_plain(TrainConfig, cell.config)
+        assert config.epochs == (20 if config.data.name == "svhn" else 400)
+        assert config.optimizer.lr == 0.02
+        assert config.batch_size == 100
+
+
 def test_the_smoke_study() -> None:
     found = planned("smoke.yaml")
     assert counts(found) == {"train": 2 * 5, "members": 2 * 3, "vote": 2}
