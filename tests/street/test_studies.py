@@ -25,7 +25,7 @@ SHORT = {
     "veit_figure_4": ["--set", "network.width=0.0625"],
     "veit_lesions": [],
     "zagoruyko_figure_1": ["--cells", "depth=10,width=w0.5"],
-    "zagoruyko_scalings": ["--set", "network.width=0.125"],
+    "zagoruyko_scalings": ["--set", "epochs=18", "--set", "network.width=0.125"],
     "zagoruyko_section_3_4": ["--cells", "initial=zeros"],
     "zagoruyko_table_2": ["--cells", "network=VGG"],
     "zagoruyko_table_3": ["--cells", "depth=18", "--set", "epochs=8", "--set", "network.width=0.0625"],
@@ -43,6 +43,7 @@ evaluate:
   reorder: {vary: {swaps: {levels: [1, 12]}}, draws: 2}
   effective_paths: {set: {samples: 2}}
 """,
+    "zagoruyko_scalings": "design: {factors: {depth: {levels: [10]}}}",
 }
 
 
