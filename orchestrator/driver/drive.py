@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.driver.breaker import Breaker
 from orchestrator.driver.claiming import Claims
 from orchestrator.driver.outcomes import Outcomes
 from orchestrator.driver.progress import Meter, Progress, Summary, count, snapshot
@@ -20,6 +21,7 @@ from orchestrator.model.run import (
     CheckpointRef,
     Event,
     Failed,
+    Failure,
     Finished,
     Lease,
     Outcome,
@@ -82,6 +84,7 @@ class Drive:
     _meter: Meter = field(default_factory=Meter)
     _claims: Claims = field(init=False)
     _outcomes: Outcomes = field(init=False)
+    _breaker: Breaker = field(init=False)
     _cancelled: frozenset[TrialKey] = frozenset()
     _stopping: bool = False
     _halted: str = ""
@@ -105,6 +108,10 @@ class Drive:
             data=self.data,
             checkpoint_interval_s=self.checkpoint_interval_s,
         )
+        self._breaker = Breaker(self.trials)
+        for key, state in self.schedule.states().items():
+            if state.has_result:
+                self._breaker.worked(key)
         self._outcomes = Outcomes(
             registry=self.registry,
             needed=frozenset(parent for trial in self.trials.values() for parent in trial.parents),
@@ -223,9 +230,14 @@ class Drive:
                 continue
             if outcome.state.has_result:
                 self._meter.finished(trial, outcome.duration_s)
+                self._breaker.worked(outcome.trial)
             else:
                 self._meter.ended(trial)
             self.schedule.update(outcome.trial, outcome.state)
+            if outcome.state is State.FAILED and outcome.failure is not None:
+                alike = self._breaker.failed(outcome.trial, outcome.failure)
+                why = self._breaker.why(outcome.trial, outcome.failure) if alike else ""
+                self.schedule.hold(alike, by=outcome.trial, message=why)
         self._forget_damaged(batch)
         self._retire([event.checkpoint for event in saved])
         self._block()
@@ -234,7 +246,13 @@ class Drive:
         """Commits what can no longer run because of a parent."""
         while blocked := self.schedule.newly_blocked():
             outcomes = [
-                Outcome(trial=each.trial, epoch=None, state=State.BLOCKED, blocked_by=each.by)
+                Outcome(
+                    trial=each.trial,
+                    epoch=None,
+                    state=State.BLOCKED,
+                    blocked_by=each.by,
+                    failure=Failure(cause=Cause.ERROR, message=each.message) if each.message else None,
+                )
                 for each in blocked
             ]
             accepted = self.registry.commit(self.lease, outcomes=outcomes, mirror=self.mirror(outcomes))

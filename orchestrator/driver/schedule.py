@@ -25,6 +25,7 @@ class Blocked:
     trial: TrialKey
     by: TrialKey
     because: State
+    message: str = ""
 
 
 class Schedule:
@@ -142,6 +143,13 @@ class Schedule:
             self._states[key] = State.RUNNING
             self.elsewhere.add(key)
 
+    def hold(self, keys: Iterable[TrialKey], *, by: TrialKey, message: str) -> None:
+        """Notes trials that wait and are not to be tried, because of another that failed."""
+        for key in keys:
+            if self._states[key] is State.PENDING and key in self._wanted:
+                self._unready(key)
+                self._blocked.append(Blocked(trial=key, by=by, because=State.FAILED, message=message))
+
     def newly_blocked(self) -> Sequence[Blocked]:
         """Returns, once each, the trials found blocked since the last call, parents first."""
         found = []
@@ -154,6 +162,17 @@ class Schedule:
         return found
 
     # --- inside -------------------------------------------------------------------------------------
+
+    def _unready(self, key: TrialKey) -> None:
+        if key not in self._ready:
+            return
+        self._ready.discard(key)
+        for slot, keys in list(self._groups.items()):
+            if key in keys:
+                keys.remove(key)
+                if not keys:
+                    del self._groups[slot]
+                return
 
     def _consider(self, key: TrialKey) -> None:
         trial = self._trials[key]

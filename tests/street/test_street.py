@@ -188,3 +188,19 @@ def test_an_unknown_verb_or_flag_is_a_usage_error(orch: Orch) -> None:
     assert "No such command" in orch("frobnicate", code=2).err
     assert "No such option" in orch("plan", "--frobnicate", code=2).err
     assert orch("table", "demo", code=3).err.startswith("error: no store at")
+
+
+def test_seeds_that_fail_alike_hold_the_others_of_their_cell_back(orch: Orch) -> None:
+    text = STUDY.replace('levels: {none: ""}', 'levels: {none: "", broken: raise}')
+    text = text.replace("seeds: 3", "seeds: 6").replace("steps: 2", "steps: 2, step_s: 0.06")  # no bundles
+    text = text.replace("  vote: {gather: x, as: {x: all}}\n", "").replace("scaled, vote]", "scaled]")
+    finished = orch("submit", orch.study(text), "--json", code=1).json
+    # two cells are broken: two seeds of each were tried, the other four were not
+    assert finished["counts"]["failed"] == 2 * 2
+    assert finished["counts"]["succeeded"] == 2 * 6 * 3
+    trainings = [row for row in orch("--json", "show", "demo").json["trials"] if row["evaluation"] == "test"]
+    held = [row for row in trainings if row["state"] == "blocked"]
+    assert len(held) == 2 * 4
+    assert all("not tried: seeds" in row["message"] for row in held)
+    again = orch("resume", "demo", "--failed", "--json", code=1).json
+    assert again["counts"]["failed"] == 2 * 2  # they are tried again, and held back again
