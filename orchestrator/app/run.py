@@ -12,7 +12,7 @@ from orchestrator.app.mirror_items import closing_items, items_by_outcome, openi
 from orchestrator.app.planning import workload_of
 from orchestrator.app.provenance import code_of
 from orchestrator.app.results import render_all, study_of, try_tables
-from orchestrator.app.session import Session, SystemClock, registry_url
+from orchestrator.app.session import Session, SystemClock, back_up, registry_url
 from orchestrator.app.view import View
 from orchestrator.driver.drive import Drive
 from orchestrator.driver.progress import Progress, Summary
@@ -122,6 +122,7 @@ def run(
         mirror=items_by_outcome(registry.assigned(list(trials)), gathers=gathers),
         stamp={"code": made_by.digest, "commit": made_by.commit, "submission": submission.id},
         on_progress=shown,
+        back_up=lambda: back_up(session),
     )
     shown_anew = new or any(not states.get(key, State.PENDING).final for key in wanted)
     if mirror and shown_anew:

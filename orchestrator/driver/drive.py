@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from orchestrator.driver.outcomes import Outcomes
 from orchestrator.driver.progress import Meter, Progress, Summary, count, snapshot
 from orchestrator.driver.retry import LIMITS
 from orchestrator.driver.schedule import Schedule
-from orchestrator.errors import TargetError
+from orchestrator.errors import OrchError, TargetError
 from orchestrator.model.plan import Resources, State, Trial, TrialKey
 from orchestrator.model.result import ResultRow
 from orchestrator.model.run import (
@@ -31,10 +32,12 @@ from orchestrator.model.run import (
 )
 from orchestrator.ports import CheckpointStore, Clock, Executor, Registry, ResultStore
 
+BACKUP_S = 3600.0
 POLL_S = 1.0  # how often cancel requests and trials that other drivers run are looked at
 SHOW_S = 0.2  # least time between two snapshots
 SHOW_SHARE = 20  # each walks over all trials: one part in so many of the time goes there at most
 KEPT_CHECKPOINTS = 2
+_logger = logging.getLogger(__name__)
 
 MirrorItems = Callable[[Sequence[Outcome]], Sequence[tuple[str, str, str]]]
 
@@ -63,6 +66,7 @@ class Drive:
         mirror: The outbox items that accepted outcomes ask for.
         stamp: Added to every result's provenance (code digest, git commit, submission).
         on_progress: Called a few times a second.
+        back_up: Called once an hour; what it raises is noted and costs nothing else.
     """
 
     registry: Registry
@@ -80,6 +84,7 @@ class Drive:
     mirror: MirrorItems = _nothing
     stamp: Mapping[str, str] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda progress: None
+    back_up: Callable[[], None] = lambda: None
 
     _meter: Meter = field(default_factory=Meter)
     _claims: Claims = field(init=False)
@@ -93,6 +98,7 @@ class Drive:
     _renewed: float = 0.0
     _polled: float = 0.0
     _offered: float = 0.0
+    _backed_up: float = 0.0
     _began: float = 0.0
     _show_at: float = 0.0
     _committed: bool = False
@@ -168,7 +174,8 @@ class Drive:
         return self.summary()
 
     def _run(self, executor: Executor, after_start: Callable[[], None]) -> None:
-        self._began = self._renewed = self._polled = self._offered = self.clock.monotonic()
+        self._began = self.clock.monotonic()
+        self._renewed = self._polled = self._offered = self._backed_up = self._began
         self._cached = sum(self.schedule.state(key).has_result for key in self.schedule.wanted)
         self._block()
         if not self.schedule.unfinished():
@@ -295,6 +302,12 @@ class Drive:
         if now - self._polled < POLL_S:
             return
         self._polled = now
+        if now - self._backed_up >= BACKUP_S:
+            self._backed_up = now
+            try:
+                self.back_up()
+            except (OrchError, OSError) as error:
+                _logger.warning("the registry could not be copied: %s", error)
         self._cancelled = self.registry.cancel_requests(self.lease)
         if self.schedule.elsewhere:
             for key, status in self.registry.statuses(set(self.schedule.elsewhere)).items():

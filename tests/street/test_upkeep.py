@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.app import run
+from orchestrator.driver import drive
+from orchestrator.errors import TargetError
 from tests.street.orch import Orch
 
 STUDY = """
@@ -207,6 +210,27 @@ def test_gc_names_what_dead_writers_left(orch: Orch) -> None:
     assert not (trial / ".tmp-1").exists()
     assert orch("gc").out.startswith("0 things")
     assert orch("gc", "--grace", "-1", code=2).err
+
+
+def test_the_registry_is_copied_as_time_goes_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    orch, backups = Orch(directory=tmp_path), tmp_path / "store" / "backups"
+    slow = STUDY.replace("steps: 3", "steps: 3, step_s: 0.2")
+    orch("submit", orch.study(slow))
+    assert len(list(backups.iterdir())) == 1  # at submit
+    monkeypatch.setattr(drive, "BACKUP_S", 0.0)
+    orch("submit", orch.study(slow.replace("levels: [1, 2]", "levels: [1, 2, 4]")))
+    assert len(list(backups.iterdir())) > 2
+
+    # a copy that fails costs the study nothing
+    def full(session: object) -> None:
+        raise TargetError("no room for it")
+
+    monkeypatch.setattr(run, "back_up", full)
+    file = orch.study(slow.replace("levels: [1, 2]", "levels: [5]"))
+    assert orch("submit", file, "--json").json["trained"] == 3
+    assert "the registry could not be copied: no room for it" in caplog.text
 
 
 def test_the_schema_is_told_and_upgraded(tmp_path: Path) -> None:
