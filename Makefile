@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check recovery lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## train what is missing of the demonstration study and print its tables
@@ -17,6 +17,9 @@ check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+recovery: $(VENV)/.installed-dev ## kill a submission at every durable step, one after the other: an hour or so
+	ORCH_SWEEP=all $(BIN)/python -m pytest tests/recovery
 
 lock: $(VENV)/.installed-dev ## renew the pinned, hashed requirements
 	$(BIN)/python scripts/lock.py
