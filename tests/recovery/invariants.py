@@ -1,7 +1,7 @@
 """What must hold of a study after any fault and a resume, in one place.
 
-What was planned is there, each trial ended once, what was done before is untouched, the tables are those of an
-undisturbed run, and nothing half-written is left.
+What was planned is there, each trial ended once, what was done before is untouched, the tables are those of
+an undisturbed run, and nothing half-written is left.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The driver is killed at every durable step of a submission, one after the other, and resumed each time.
 
-A step is an fsync, a rename, a new directory or a transaction; the kill comes right before it, or right after.
-By default a few steps of the whole range are tried; with ORCH_SWEEP=all (`make recovery`) every one of them.
+A step is an fsync, a rename, a new directory or a transaction; the kill comes before it, or right after. By
+default a few steps of the whole range are tried; with ORCH_SWEEP=all (`make recovery`) every one of them.
 """
 
 from __future__ import annotations
