@@ -35,6 +35,7 @@ class Request:
         seeds: `--seeds`, or None for the file's.
         cells: `--cells` filters; empty for all.
         max_trials: Past so many the plan is refused.
+        note: What a user wants to remember of the submission.
     """
 
     file: Path
@@ -42,6 +43,7 @@ class Request:
     seeds: tuple[int, ...] | None = None
     cells: tuple[str, ...] = ()
     max_trials: int = MAX_TRIALS
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,7 +95,8 @@ def resume(
             return run(session, lease, submission, study, wanted=wanted, running=running, view=view)
 
 
-def _user() -> str:
+def user() -> str:
+    """Returns the name of who runs this process, or a number where it has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # in a container, a user without a name
@@ -118,16 +119,17 @@ def _submission(planned: Planned, request: Request, running: Running) -> Submiss
         arguments={
             "executor": running.executor,
             "max_concurrent": running.max_concurrent,
-            "user": _user(),
+            "user": user(),
+            "note": request.note,
         },
     )
 
 
 def _differs(before: Submission, now: Submission) -> bool:
     """Returns whether two submissions ask for different things."""
-    return (before.document, dict(before.patches), before.seeds, before.cells) != (
-        now.document,
-        dict(now.patches),
-        now.seeds,
-        now.cells,
-    )
+
+    def asked(each: Submission) -> tuple[object, ...]:
+        note = each.arguments.get("note") or before.arguments.get("note")  # none given keeps the last
+        return each.document, dict(each.patches), each.seeds, each.cells, note
+
+    return asked(before) != asked(now)

@@ -78,8 +78,20 @@ def list_() -> None:
         total = sum(sum(counts.values()) for counts in both)
         done = sum(count for counts in both for state, count in counts.items() if state.has_result)
         failed = sum(counts.get(State.FAILED, 0) for counts in both)
-        rows.append((each.submission.study, each.status, f"{done}/{total}", failed, each.submission.number))
-    current.out().print(listing(["study", "status", "results", "failed", "submissions"], rows))
+        asked = each.submission.arguments
+        rows.append(
+            (
+                each.submission.study,
+                each.status,
+                f"{done}/{total}",
+                failed,
+                each.submission.number,
+                asked.get("user", ""),
+                asked.get("note", ""),
+            )
+        )
+    names = ["study", "status", "results", "failed", "submissions", "user", "note"]
+    current.out().print(listing(names, rows))
 
 
 def watch(study: StudyName) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +39,7 @@ def submit(
     executor: ExecutorName = None,
     max_concurrent: MaxConcurrent = None,
     max_trials: MaxTrials = MAX_TRIALS,
+    note: Annotated[str, typer.Option("--note", help="A line to remember this submission by.")] = "",
 ) -> None:
     """Train and evaluate what a study asks for and the store does not have, then print its tables."""
     from orchestrator.app.run import Running
@@ -46,7 +48,7 @@ def submit(
     settings = current.settings(executor=executor, max_concurrent=max_concurrent)
     with _told_when_stopped(), _view() as view:
         finish = run(
-            request(study, set_, seeds, cells, max_trials),
+            replace(request(study, set_, seeds, cells, max_trials), note=note),
             Running(executor=settings.executor, max_concurrent=settings.max_concurrent),
             settings,
             view,

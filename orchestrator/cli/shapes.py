@@ -65,6 +65,8 @@ def status_shape(status: Status) -> dict[str, Any]:
     return {
         "study": status.submission.study,
         "submission": status.submission.id,
+        "user": status.submission.arguments.get("user", ""),
+        "note": status.submission.arguments.get("note", ""),
         "status": status.status,
         "trainings": counts_shape(status.trainings),
         "evaluations": counts_shape(status.evaluations),

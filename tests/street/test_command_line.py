@@ -161,3 +161,19 @@ def test_a_study_cancelled_under_way_is_cancelled_in_every_count(orch: Orch) -> 
 def trials(orch: Orch) -> list[dict[str, str]]:
     done = orch("show", "demo", "--json", code=None)
     return done.json["trials"] if done.code == 0 else []
+
+
+def test_a_submission_says_whose_it_is_and_why(orch: Orch) -> None:
+    file = orch.study(STUDY)
+    orch("submit", file, "--note", "first try; [bold]", code=None)
+    (listed,) = orch("list", "--json").json["studies"]
+    assert (listed["note"], listed["submission"]) == ("first try; [bold]", "demo-1")
+    assert listed["user"]
+    shown = orch("list").out
+    assert "first try; [bold]" in shown
+    assert listed["user"] in shown
+    orch("submit", file, code=None)  # the same again: nothing new to record
+    assert orch("list", "--json").json["studies"] == [listed]
+    orch("submit", file, "--note", "second", code=None)
+    (listed,) = orch("list", "--json").json["studies"]
+    assert (listed["note"], listed["submission"]) == ("second", "demo-2")
