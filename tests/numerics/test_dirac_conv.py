@@ -147,10 +147,12 @@ def test_gradients_are_those_worked_out_by_hand(inputs: int, outputs: int) -> No
         n = weight / length
         expected_a = gradient[output, 1, 1] if output < inputs else torch.zeros((), dtype=torch.float64)
         along = (gradient * n).sum()
-        close = {"rtol": 1e-12, "atol": 1e-12}
-        torch.testing.assert_close(layer.dirac.a.grad[output], expected_a, **close)
-        torch.testing.assert_close(layer.dirac.b.grad[output], along, **close)
-        torch.testing.assert_close(layer.weight.grad[output], b * (gradient - along * n) / length, **close)
+        for found, expected in (
+            (layer.dirac.a, expected_a),
+            (layer.dirac.b, along),
+            (layer.weight, b * (gradient - along * n) / length),
+        ):
+            torch.testing.assert_close(found.grad[output], expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kernel", [(3,), (2, 3), (2, 2, 2)], ids=str)
@@ -160,7 +162,10 @@ def test_gradients_are_those_of_finite_differences(kernel: tuple[int, ...], form
     names = [name for name, _ in weight.named_parameters()]
 
     def made(values: Tensor, *scalings: Tensor) -> Tensor:
-        return torch.func.functional_call(weight, dict(zip(names, scalings, strict=True)), (values,))
+        result: Tensor = torch.func.functional_call(
+            weight, dict(zip(names, scalings, strict=True)), (values,)
+        )
+        return result
 
     inputs = [rand(3, 2, *kernel), *(rand(3, seed=seed) for seed, _ in enumerate(names, start=1))]
     assert torch.autograd.gradcheck(made, [each.requires_grad_() for each in inputs])

@@ -128,7 +128,9 @@ def slow_chain(net: nn.Module, x: Tensor, *, groups: tuple[int, ...], training: 
         else:
             mean, variance = state[f"{at}.running_mean"], state[f"{at}.running_var"]
         y = (y - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
-        return y * state[f"{at}.weight"][:, None, None] + state[f"{at}.bias"][:, None, None]
+        scale, shift = state[f"{at}.weight"], state[f"{at}.bias"]
+        shaped: Tensor = y * scale[:, None, None] + shift[:, None, None]
+        return shaped
 
     y = normal(F.conv2d(x, state["stem.0.conv.weight"], padding=1), "stem.0.bn").clamp(min=0)
     for group, count in enumerate(groups):
@@ -142,7 +144,8 @@ def slow_chain(net: nn.Module, x: Tensor, *, groups: tuple[int, ...], training: 
                 a, b = (state[f"{at}.conv.dirac.{each}"][:, None, None, None] for each in "ab")
                 weight = a * eye + b * F.normalize(weight.flatten(1)).view_as(weight)
             y = normal(F.conv2d(y.clamp(min=0), weight, padding=1), f"{at}.bn")
-    return y.clamp(min=0).mean((2, 3)) @ state["head.fc.weight"].T + state["head.fc.bias"]
+    logits: Tensor = y.clamp(min=0).mean((2, 3)) @ state["head.fc.weight"].T + state["head.fc.bias"]
+    return logits
 
 
 @pytest.mark.parametrize("kind", [DiracNet, PlainDiracBaseline])
@@ -235,7 +238,8 @@ def test_initial_weights_are_the_generators() -> None:
 
 
 def test_scales_start_at_one_unless_the_released_code_is_asked_for() -> None:
-    for kind in (DiracNet, PlainDiracBaseline):
+    kinds: list[Any] = [DiracNet, PlainDiracBaseline]
+    for kind in kinds:
         for gamma, drawn in (("one", False), ("uniform", True)):
             net = made(kind(depth=10, width=0.5, gamma=gamma))
             norms = [part for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
@@ -288,7 +292,8 @@ def test_dirac_resnet_is_the_wide_one_with_deltas_in_its_weights(width: float, p
 def gradients(net: nn.Module, *, channels: int) -> dict[str, Tensor]:
     net.train().zero_grad()
     logits = net(images(channels=channels, count=16))
-    F.cross_entropy(logits, torch.arange(16) % 10).backward()
+    loss: Any = F.cross_entropy(logits, torch.arange(16) % 10)
+    loss.backward()
     return {name: each.grad for name, each in net.named_parameters() if each.grad is not None}
 
 
