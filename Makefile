@@ -10,7 +10,7 @@ demo: $(VENV)/.installed ## train what is missing of the demonstration study and
 	$(BIN)/orch submit studies/dfn_ensemble.yaml
 
 test: $(VENV)/.installed-dev ## the whole default test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -23,8 +23,6 @@ from orchestrator.ports import Executor
 from tests.contracts.execution_fixtures import ListWork, curve, drive, evaluation, training, worker
 from tests.toy_workload import draw_value, value
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
-
 Make = Callable[..., Executor]
 CPUS = 2
 

@@ -12,8 +12,6 @@ import pytest
 
 from tests.street.orch import Orch, until
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
-
 STUDY = """
 api_version: 1
 study: demo

@@ -10,8 +10,6 @@ import pytest
 import orchestrator
 from tests.street.orch import Orch
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
-
 STUDY = """
 api_version: 1
 study: both

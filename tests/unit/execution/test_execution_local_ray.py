@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
-
 ROOT = Path(__file__).parents[3]
 DRIVER = Path(__file__).with_name("local_ray_driver.py")
 

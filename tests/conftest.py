@@ -1,0 +1,28 @@
+"""How tests are shared out among processes (`make test` starts several)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+# Files whose tests start Ray clusters: one process runs them, so that one cluster is up at a time.
+RAY: Final = (
+    "tests/contracts/test_executor.py",
+    "tests/recovery/test_driver_death.py",
+    "tests/street/test_executors_agree.py",
+    "tests/unit/execution/test_execution_local_ray.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Returns a scheduler that keeps a file's tests together, and those of all files with Ray."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc, unused-ignore] # untyped without its stubs
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(nodeid.split("::", 1)[0])
+            return "ray" if file in RAY else file
+
+    return ByFile(config, log)
