@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from orchestrator.errors import HeldError, LeaseLostError
 from orchestrator.model.plan import State, TrialKey
@@ -31,10 +38,15 @@ from tests.contracts.storage_fixtures import (
 
 __all__ = ["postgres"]
 
-NAMES = ("a", "b", "c")
+NAMES = ("a", "b")
 DRIVERS = st.integers(0, 2)
 TRIALS = st.sampled_from(NAMES)
 LEASE_S = 60.0
+EVENTS = (
+    *("acquire", "acquire", "renew", "release", "time_goes_by", "the_process_starts_anew"),
+    *("claim", "claim", "claim", "save", "end", "end", "lose_a_worker", "cancel", "try_again"),
+)
+Draw = Callable[[Any], Any]
 ENDS = (State.SUCCEEDED, State.DIVERGED, State.FAILED, State.PENDING)
 
 
@@ -49,7 +61,7 @@ class Known:
 
 
 class Machine(RuleBasedStateMachine):
-    """Three drivers over three trials of one study; a driver that crashed comes back as another one."""
+    """Three drivers over two trials of one study; a driver that crashed comes back as another one."""
 
     place: Place
 
@@ -58,7 +70,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = MovableClock()
         self.registry = self.place.open(self.clock)
         self.leases: dict[int, Lease] = {}
-        self.claims: dict[tuple[int, str], int] = {}
+        self.claims: dict[tuple[int, str], list[int]] = {}  # epochs, newest last
         self.holder: int | None = None
         self.expires = 0.0
         self.known = {name: Known() for name in NAMES}
@@ -85,22 +97,28 @@ class Machine(RuleBasedStateMachine):
                 each.state = State.CANCELLED if each.asked else State.PENDING
                 each.asked = False
 
-    def ours(self, driver: int, name: str) -> bool:
+    def ours(self, driver: int, name: str, epoch: int) -> bool:
         each = self.known[name]
-        return (
-            self.holder == driver
-            and each.state is State.RUNNING
-            and self.claims.get((driver, name)) == each.epoch
-        )
+        mine = epoch in self.claims[driver, name]
+        return self.holder == driver and each.state is State.RUNNING and mine and epoch == each.epoch
+
+    def a_claim(self, draw: Draw) -> tuple[int, str, int]:
+        """Returns driver, trial and epoch of a claim: the newest, or what a worker given up still has."""
+        driver, name = draw(st.sampled_from(sorted(self.claims)))
+        return driver, name, draw(st.sampled_from(self.claims[driver, name][-2:]))
 
     # --- what happens ---------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from((1.0, 20.0, 59.0, 61.0, 3600.0, -30.0)))
-    def time_goes_by(self, seconds: float) -> None:
-        self.clock.seconds += seconds
+    @rule(data=st.data(), what=st.sampled_from(EVENTS))
+    def something_happens(self, data: st.DataObject, what: str) -> None:
+        """One rule for all: of many, Hypothesis would leave most out of an example."""
+        getattr(self, what)(data.draw)
 
-    @rule(driver=DRIVERS)
-    def acquire(self, driver: int) -> None:
+    def time_goes_by(self, draw: Draw) -> None:
+        self.clock.seconds += draw(st.sampled_from((1.0, 20.0, 59.0, 61.0, 3600.0, -30.0)))
+
+    def acquire(self, draw: Draw) -> None:
+        driver = draw(DRIVERS)
         self.number += 1
         who = owner(f"d{driver}-{self.number}")
         if self.live:
@@ -111,10 +129,10 @@ class Machine(RuleBasedStateMachine):
         self.holder, self.expires = driver, self.clock.seconds + LEASE_S
         self.give_back()
 
-    @rule(driver=DRIVERS)
-    def renew(self, driver: int) -> None:
-        if driver not in self.leases:
+    def renew(self, draw: Draw) -> None:
+        if not self.leases:
             return
+        driver = draw(st.sampled_from(sorted(self.leases)))
         if self.holder == driver:
             self.registry.renew(self.leases[driver])
             self.expires = self.clock.seconds + LEASE_S
@@ -122,19 +140,23 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(LeaseLostError):
                 self.registry.renew(self.leases[driver])
 
-    @rule(driver=DRIVERS)
-    def release(self, driver: int) -> None:
-        if driver not in self.leases:
+    def release(self, draw: Draw) -> None:
+        if not self.leases:
             return
+        driver = draw(st.sampled_from(sorted(self.leases)))
         self.registry.release(self.leases[driver])  # of a lease that was lost: nothing happens
         if self.holder == driver:
             self.give_back()
             self.holder = None
 
-    @rule(driver=DRIVERS, name=TRIALS)
-    def claim(self, driver: int, name: str) -> None:
-        if driver not in self.leases:
+    def claim(self, draw: Draw) -> None:
+        if not self.leases:
             return
+        # mostly who holds the lease
+        who = [*sorted(self.leases), *([self.holder] * 3 if self.holder is not None else [])]
+        self.try_to_claim(draw(st.sampled_from(who)), draw(TRIALS))
+
+    def try_to_claim(self, driver: int, name: str) -> None:
         lease, each = self.leases[driver], self.known[name]
         if self.holder != driver:
             with pytest.raises(LeaseLostError):
@@ -148,43 +170,60 @@ class Machine(RuleBasedStateMachine):
             assert claimed == []
             return
         each.state, each.epoch = State.RUNNING, each.epoch + 1
-        self.claims[driver, name] = each.epoch
+        self.claims.setdefault((driver, name), []).append(each.epoch)
         (found,) = claimed
         assert found.epoch == each.epoch
         newest = each.serials[0] if each.serials else None
         assert (found.resume.serial if found.resume else None) == newest
 
-    @rule(driver=DRIVERS, name=TRIALS)
-    def save(self, driver: int, name: str) -> None:
-        if (driver, name) not in self.claims:
+    def save(self, draw: Draw) -> None:
+        if not self.claims:
             return
+        driver, name, epoch = self.a_claim(draw)
         self.number += 1
-        saved = Saved(
-            trial=key(name), epoch=self.claims[driver, name], checkpoint=checkpoint(name, self.number)
-        )
+        saved = Saved(trial=key(name), epoch=epoch, checkpoint=checkpoint(name, self.number))
         if self.holder != driver:
             with pytest.raises(LeaseLostError):
                 self.registry.commit(self.leases[driver], saved=[saved])
             return
         self.registry.commit(self.leases[driver], saved=[saved])
-        if self.ours(driver, name):
+        if self.ours(driver, name, epoch):
             self.known[name].serials = [self.number, *self.known[name].serials][:2]
 
-    @rule(driver=DRIVERS, name=TRIALS, state=st.sampled_from(ENDS), again=st.booleans())
-    def end(self, driver: int, name: str, state: State, again: bool) -> None:
+    def end(self, draw: Draw) -> None:
         """An attempt ends; the driver may ask twice, as after a lost reply."""
-        if (driver, name) not in self.claims:
+        if self.claims:
+            self.try_to_end(*self.a_claim(draw), draw(st.sampled_from(ENDS)), draw(st.booleans()))
+
+    def lose_a_worker(self, draw: Draw) -> None:
+        """Its trial is tried again at once, by the same driver; what the worker still sends comes late."""
+        running = self.running_here()
+        if self.holder is None or not running:
             return
+        name = draw(st.sampled_from(running))
+        self.try_to_end(self.holder, name, self.known[name].epoch, State.PENDING, again=False)
+        self.try_to_claim(self.holder, name)
+
+    def running_here(self) -> list[str]:
+        return [
+            name
+            for name, each in self.known.items()
+            if self.holder is not None
+            and (self.holder, name) in self.claims
+            and self.ours(self.holder, name, each.epoch)
+        ]
+
+    def try_to_end(self, driver: int, name: str, epoch: int, state: State, again: bool) -> None:
         self.number += 1
         failure = None if state.has_result else Failure(cause=Cause.ERROR, message="no")
-        outcome = Outcome(trial=key(name), epoch=self.claims[driver, name], state=state, failure=failure)
+        outcome = Outcome(trial=key(name), epoch=epoch, state=state, failure=failure)
         where = part(f"p{self.number}") if state.has_result else None
         lease = self.leases[driver]
         if self.holder != driver:
             with pytest.raises(LeaseLostError):
                 self.registry.commit(lease, outcomes=[outcome], part=where)
             return
-        ours = self.ours(driver, name)
+        ours = self.ours(driver, name, epoch)
         assert self.registry.commit(lease, outcomes=[outcome], part=where) == ({key(name)} if ours else set())
         if again and where is not None:
             repeated = self.registry.commit(lease, outcomes=[outcome], part=where)
@@ -194,8 +233,8 @@ class Machine(RuleBasedStateMachine):
             each.state = State.CANCELLED if state is State.PENDING and each.asked else state
             each.asked = False
 
-    @rule(name=TRIALS)
-    def cancel(self, name: str) -> None:
+    def cancel(self, draw: Draw) -> None:
+        name = draw(TRIALS)
         each = self.known[name]
         if each.state is State.RUNNING and not self.live:
             each.state = State.CANCELLED if each.asked else State.PENDING
@@ -207,15 +246,14 @@ class Machine(RuleBasedStateMachine):
         elif each.state is State.RUNNING:
             each.asked = True
 
-    @rule(name=TRIALS)
-    def try_again(self, name: str) -> None:
+    def try_again(self, draw: Draw) -> None:
         """`orch resume --failed --include-cancelled`."""
+        name = draw(TRIALS)
         self.registry.requeue([key(name)], [State.FAILED, State.CANCELLED])
         if self.known[name].state in (State.FAILED, State.CANCELLED):
             self.known[name].state = State.PENDING
 
-    @rule()
-    def the_process_starts_anew(self) -> None:
+    def the_process_starts_anew(self, draw: Draw) -> None:
         """Nothing that counts is in memory."""
         self.registry.close()
         self.registry = self.place.open(self.clock)
@@ -272,7 +310,7 @@ def test_any_sequence_leaves_what_the_model_has(machine: type[Machine]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=40,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
