@@ -58,10 +58,10 @@ def _code(module: str) -> Code:
 
 
 def _git(where: Path, *arguments: str) -> str:
+    # Without its optional locks: killed together with us, it would leave one, and the user's git would refuse.
+    command = ["git", "--no-optional-locks", "-C", str(where), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(where), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

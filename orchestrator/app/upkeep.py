@@ -11,6 +11,7 @@ from orchestrator.model.plan import State
 from orchestrator.model.result import PartRef
 from orchestrator.model.run import CheckpointRef
 from orchestrator.ports import CheckpointStore, ResultStore
+from orchestrator.store import durable
 
 # A part is on the disk before it is listed, and a checkpoint before it is recorded.
 GRACE_S = 3600.0
@@ -73,8 +74,19 @@ def gc(
             listed=registry.all_checkpoints(),
             dry=not delete,
         ),
+        *_half_copies(session, older_than_s=grace_s, delete=delete),
     ]
     return Garbage(strays=strays, superseded=superseded)
+
+
+def _half_copies(session: Session, *, older_than_s: float, delete: bool) -> list[tuple[str, int]]:
+    """Returns copies of the registry whose writer was killed: path and bytes; deletes them when asked to."""
+    found = []
+    for path in durable.leftovers(session.layout.backups, older_than_s=older_than_s):
+        found.append((path.relative_to(session.layout.root).as_posix(), durable.size_of(path)))
+        if delete:
+            path.unlink(missing_ok=True)
+    return found
 
 
 def _superseded(session: Session) -> list[CheckpointRef]:

@@ -17,6 +17,7 @@ _OWN = "orchestrator.execution"
 
 # What serializers say when the disk is full and they have swallowed the OSError.
 _FULL = ("no space left on device", "disk quota exceeded", "file write failed", "pytorchstreamwriter failed")
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 _MEMORY_NAMES = frozenset({"OutOfMemoryError"})  # torch.cuda's and torch's; torch itself is not imported here
 _MEMORY_TEXTS = (
     "cuda out of memory",
@@ -56,7 +57,7 @@ def cause_of(error: BaseException) -> Cause:
         text = str(each).lower()
         if isinstance(each, MemoryError) or type(each).__name__ in _MEMORY_NAMES:
             return Cause.OUT_OF_MEMORY
-        if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(each, OSError) and each.errno in _DISK:
             return Cause.DISK
         if isinstance(each, OSError) and each.errno == errno.ENOMEM:
             return Cause.OUT_OF_MEMORY

@@ -198,13 +198,15 @@ def test_gc_names_what_dead_writers_left(orch: Orch) -> None:
     (trial / ".tmp-1").mkdir()
     (trial / ".tmp-1" / "half").write_bytes(b"12345")
     (store / "results" / ".tmp-2").write_bytes(b"123")
+    (store / "backups" / ".tmp-3.db").write_bytes(b"1234")
     long_ago = time.time() - 7200
-    for path in (trial / ".tmp-1", store / "results" / ".tmp-2"):
+    for path in (trial / ".tmp-1", store / "results" / ".tmp-2", store / "backups" / ".tmp-3.db"):
         os.utime(path, (long_ago, long_ago))
     found = orch("--json", "gc").json
     assert {each["path"]: each["bytes"] for each in found["strays"]} == {
         f"checkpoints/{trial.name}/.tmp-1": 5,
         "results/.tmp-2": 3,
+        "backups/.tmp-3.db": 4,
     }
     orch("gc", "--delete")
     assert not (trial / ".tmp-1").exists()

@@ -33,6 +33,8 @@ def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseE
         (OSError(errno.ENOSPC, "No space left on device"), Cause.DISK),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), Cause.DISK),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), Cause.DISK),
+        (OSError(errno.EIO, "Input/output error"), Cause.DISK),
+        (OSError(errno.EROFS, "Read-only file system"), Cause.DISK),
         (OSError(errno.EACCES, "Permission denied"), Cause.ERROR),
         (CorruptError("digest"), Cause.CORRUPT),
         (ValueError("memory"), Cause.ERROR),
