@@ -18,7 +18,7 @@ check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
 
-recovery: $(VENV)/.installed-dev ## kill a submission at every durable step, one after the other: an hour or so
+recovery: $(VENV)/.installed-dev ## strike every command at every durable step, 500 random kills: an hour or so
 	ORCH_SWEEP=all $(BIN)/python -m pytest tests/recovery
 
 lock: $(VENV)/.installed-dev ## renew the pinned, hashed requirements

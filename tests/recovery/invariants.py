@@ -6,12 +6,21 @@ an undisturbed run, and nothing half-written is left.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
+from orchestrator.app import inspect
+from orchestrator.app.session import open_session
+from orchestrator.cli.shapes import report_shape
+from orchestrator.settings import load_settings
 from tests.street.orch import Orch
+
+CHARGED = frozenset({"error", "out of memory", "hung"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +39,7 @@ class Golden:
 def golden(orch: Orch, study: str) -> Golden:
     """Returns what an undisturbed run came to."""
     return Golden(
-        trials={key: orch("show", key, "--json").json["rows"] for key in keys(orch, study)},
+        trials={key: report["rows"] for key, report in reports(orch, keys(orch, study)).items()},
         tables=orch("table", study, "--format", "csv").out,
     )
 
@@ -45,14 +54,28 @@ def finished(orch: Orch, study: str) -> dict[str, Any]:
     shown = orch("show", study, "--json", code=None)
     if shown.code != 0:
         return {}
-    return {
-        each["trial"]: orch("show", each["trial"], "--json").json
-        for each in shown.json["trials"]
-        if each["state"] in ("succeeded", "diverged")
-    }
+    ended = {each["trial"] for each in shown.json["trials"] if each["state"] in ("succeeded", "diverged")}
+    return reports(orch, ended)
 
 
-def assert_invariants(orch: Orch, study: str, expected: Golden, *, before: Mapping[str, Any]) -> None:
+def reports(orch: Orch, trials: Collection[str]) -> dict[str, Any]:
+    """Returns trial -> what `orch show TRIAL --json` prints of it."""
+    with (
+        mock.patch.dict(os.environ, orch.env, clear=True),
+        contextlib.chdir(orch.directory),
+        open_session(load_settings()) as session,
+    ):
+        return {key: report_shape(inspect.show(session, key)) for key in sorted(trials)}
+
+
+def assert_invariants(
+    orch: Orch,
+    study: str,
+    expected: Golden,
+    *,
+    before: Mapping[str, Any],
+    charged: Collection[str] = (),
+) -> None:
     """Checks a study that was disturbed and has been resumed to its end.
 
     Args:
@@ -60,24 +83,24 @@ def assert_invariants(orch: Orch, study: str, expected: Golden, *, before: Mappi
         study: Its name.
         expected: An undisturbed run.
         before: What `finished` returned between the fault and the resume.
+        charged: What trials may have been charged with, because the fault was theirs ("out of memory").
     """
     rows = orch("show", study, "--json").json["trials"]
     assert {each["trial"] for each in rows} == set(expected.trials), "I1: the planned set changed"
     states = Counter(each["state"] for each in rows)
     assert set(states) <= {"succeeded", "diverged"}, f"I2: {states}"
+    found = reports(orch, expected.trials)
     for key, values in expected.trials.items():
-        shown = orch("show", key, "--json").json
+        shown = found[key]
         assert shown["rows"] == values, f"I3, I5: {key} has other rows"
         places = [
             (row["evaluation"], row["metric"], row["step"], str(row["coords"])) for row in shown["rows"]
         ]
         assert len(places) == len(set(places)), f"I14: {key} has a step twice"
-        charged = [
-            each for each in shown["attempts"] if each["outcome"] in ("error", "out of memory", "hung")
-        ]
-        assert not charged, f"I9: {key} was charged for what was not its fault: {charged}"
+        wrongly = [each for each in shown["attempts"] if each["outcome"] in CHARGED - set(charged)]
+        assert not wrongly, f"I9: {key} was charged for what was not its fault: {wrongly}"
     for key, report in before.items():
-        assert orch("show", key, "--json").json == report, f"I4: {key}, finished before, was touched"
+        assert found[key] == report, f"I4: {key}, finished before, was touched"
     assert orch("table", study, "--format", "csv").out == expected.tables, "I6: the tables differ"
     whole = orch("fsck", "--json").json
     assert whole["damage"] == [], f"I8: {whole['damage']}"

@@ -1,120 +1,72 @@
 """The driver is killed at every durable step of a submission, one after the other, and resumed each time.
 
-A step is an fsync, a rename, a new directory or a transaction; the kill comes before it, or right after. By
-default a few steps of the whole range are tried; with ORCH_SWEEP=all (`make recovery`) every one of them.
+A step is an fsync, a rename, a new or removed name, or a transaction; the kill comes before it, or right
+after. By default a few steps of the whole range are tried; with ORCH_SWEEP=all (`make recovery`) all of them.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.recovery.invariants import Golden, assert_invariants, finished, golden
-from tests.street.orch import ROOT, Orch
+from tests.recovery.invariants import assert_invariants, finished
+from tests.recovery.nursery import Fault, every, memory, spread, warm
+from tests.recovery.small_study import at, go_on, undisturbed
 
-STUDY = """
-api_version: 1
-study: demo
-workload: tests.toy_workload:SPEC
-config: {steps: 2}
-design: {type: factorial, factors: {x: {path: x, levels: [1, 2]}}}
-seeds: 2
-evaluate: {scaled: {family: scale, vary: {by: {levels: [2, 3], otherwise: one}}}}
-tables: {errors: {from: [test, scaled], rows: x, columns: by, metric: test_error}}
-"""
-# Kills itself before the n-th durable step (odd numbers) or after it (even ones); prints how many there were.
-DYING = """
-import itertools, os, signal, sys
-sys.path.insert(0, {root!r})
-from orchestrator.cli.main import run
-from orchestrator.registry.engine import Database
-steps, wanted = itertools.count(1, 2), int(sys.argv[1])
-last = 0
-
-def dying(real):
-    def call(*args, **kwargs):
-        global last
-        last = next(steps)
-        step = last
-        if step == wanted:
-            os.kill(os.getpid(), signal.SIGKILL)
-        try:
-            return real(*args, **kwargs)
-        finally:
-            if step + 1 == wanted:
-                os.kill(os.getpid(), signal.SIGKILL)
-    return call
-
-os.fsync, os.rename, os.mkdir = dying(os.fsync), dying(os.rename), dying(os.mkdir)
-Database.write = dying(Database.write)
-code = run(sys.argv[2:])
-print("steps", last + 1)
-sys.exit(code)
-"""
-FEW = 7
-
-
-def dies_at(orch: Orch, number: int, *arguments: object) -> int | None:
-    """Runs a command that is killed at its n-th step; returns how many steps it has if it gets through."""
-    done = subprocess.run(
-        [sys.executable, "-c", DYING.format(root=str(ROOT)), str(number), *map(str, arguments)],
-        cwd=orch.directory,
-        env=orch.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == -signal.SIGKILL:
-        return None
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.split()[-1])
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Golden, int]:
-    """The golden run, and the number of its steps."""
-    orch = Orch(directory=tmp_path_factory.mktemp("golden"), environment=OFTEN)
-    count = dies_at(orch, 10**9, "submit", orch.study(STUDY))
-    assert count is not None
-    return golden(orch, "demo"), count
-
-
-# a checkpoint with every report: as many durable steps as can be
-OFTEN = {"ORCH_CHECKPOINT_INTERVAL_S": "0"}
+__all__ = ["memory"]
+CALLS = ("fsync", "fdatasync", "pwrite64", "rename", "unlink", "ftruncate")
+FEW = 5
 
 
 @pytest.mark.slow
-def test_killed_at_any_step_of_a_submission(undisturbed: tuple[Golden, int], tmp_path: Path) -> None:
-    expected, count = undisturbed
-    assert count > 60, "too few steps to mean anything"
-    every = os.environ.get("ORCH_SWEEP") == "all"
-    # spread over the whole range, and not only before or only after a step
-    chosen = range(1, count + 1) if every else [1 + (count - 1) * i // (FEW - 1) - i % 2 for i in range(FEW)]
-    for number in chosen:
-        orch = Orch(directory=tmp_path / str(number), environment=OFTEN)
-        orch.directory.mkdir()
-        file = orch.study(STUDY)
-        assert dies_at(orch, number, "submit", file) is None, f"step {number} of {count} was never reached"
+def test_killed_at_any_step_of_a_submission(memory: Path) -> None:
+    expected = undisturbed()
+    assert expected.steps > 100, "too few steps to mean anything"
+    for number in spread(expected.steps, FEW):
+        orch = at(memory / str(number))
+        ended = warm()(orch, "submit", "study.yaml", fault=Fault(step=number))
+        # How many there are differs a little: what comes close together is committed together.
+        assert ended.killed or number > 0.9 * expected.steps, f"step {number} was never reached: {ended}"
         before = finished(orch, "demo")
-        recorded = orch("status", "demo", code=None).code == 0
-        orch(*(("resume", "demo") if recorded else ("submit", file)))
-        assert_invariants(orch, "demo", expected, before=before)
+        go_on(orch)
+        assert_invariants(orch, "demo", expected.golden, before=before)
+        shutil.rmtree(orch.directory)
 
 
 @pytest.mark.slow
-def test_killed_while_it_resumes(undisturbed: tuple[Golden, int], tmp_path: Path) -> None:
+def test_killed_while_it_resumes(memory: Path) -> None:
     """Dies half-way, dies again early in the resume, and again: each time a little further."""
-    expected, count = undisturbed
-    orch = Orch(directory=tmp_path, environment=OFTEN)
-    assert dies_at(orch, count // 2, "submit", orch.study(STUDY)) is None
-    for number in range(3, 9 if os.environ.get("ORCH_SWEEP") != "all" else count // 2, 2):
-        if dies_at(orch, number, "resume", "demo") is not None:
+    expected = undisturbed()
+    orch = at(memory)
+    assert warm()(orch, "submit", "study.yaml", fault=Fault(step=expected.steps // 2)).killed
+    for number in range(3, expected.steps // 2 if every() else 11, 2):
+        if not warm()(orch, "resume", "demo", fault=Fault(step=number)).killed:
             break
     before = finished(orch, "demo")
     orch("resume", "demo")
-    assert_invariants(orch, "demo", expected, before=before)
+    assert_invariants(orch, "demo", expected.golden, before=before)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="not run here: strace is not on this machine")
+@pytest.mark.parametrize("call", CALLS if every() else CALLS[:3])
+def test_killed_in_a_system_call(memory: Path, call: str) -> None:
+    """The kernel's own count: the database library writes without Python's knowledge."""
+    expected = undisturbed()
+    number, deaths = 1 if every() else 9, 0
+    while True:
+        orch = at(memory / str(number))
+        ended = warm()(orch, "submit", "study.yaml", fault=Fault(strace=f"{call}:{number}"))
+        if not ended.killed:
+            break
+        deaths += 1
+        before = finished(orch, "demo")
+        go_on(orch)
+        assert_invariants(orch, "demo", expected.golden, before=before)
+        shutil.rmtree(orch.directory)
+        if not every():
+            break
+        number += 1
+    assert deaths
