@@ -14,6 +14,7 @@ class Config:
     """What tells one trial from the next."""
 
     x: int = 0
+    y: int = 0
 
 
 class Trivial:
@@ -53,6 +54,6 @@ SPEC = Spec(
     name="trivial",
     version=1,
     config=Config,
-    metrics={"train": (), "test": ("test_error",)},
+    metrics={"train": ("loss",), "test": ("test_error",)},
     runtime="benchmarks.trivial:WORKLOAD",
 )

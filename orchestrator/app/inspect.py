@@ -176,13 +176,13 @@ def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[
     Raises:
         UsageError: A filter names an unknown factor or label.
     """
+    trials = session.registry.trials(study)
+    if not filters:
+        return frozenset(trials)
     from orchestrator.model.plan import Cell, Plan
     from orchestrator.study.expand import cell_labels
     from orchestrator.study.select import select
 
-    trials = session.registry.trials(study)
-    if not filters:
-        return frozenset(trials)
     # Cells by their recorded names, with the labels that the recorded study gives them.
     labels = cell_labels(study_of(session, study))
     plan = Plan(

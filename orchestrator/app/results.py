@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.app.session import Session, study_file
 from orchestrator.errors import NotFoundError, Problem, StudyError, UsageError
-from orchestrator.model.frame import Frame
 from orchestrator.model.run import Submission
 from orchestrator.model.study import Study, TableSpec
 from orchestrator.model.table import Table
-from orchestrator.study.dimensions import dimensions
-from orchestrator.study.load import from_document, load
+
+if TYPE_CHECKING:
+    from orchestrator.model.frame import Frame
 
 
 def recorded(session: Session, name: str) -> Submission:
@@ -37,6 +38,8 @@ def study_of(session: Session, text: str) -> Study:
         NotFoundError: Never submitted.
         StudyError: The file is invalid.
     """
+    from orchestrator.study.load import from_document, load
+
     file = study_file(text)
     if file is not None:
         study = load(file)
@@ -52,6 +55,7 @@ def study_frame(session: Session, study: Study) -> Frame:
     """Returns everything a study planned and measured so far, as one long table."""
     from orchestrator.store.frame import frame
     from orchestrator.store.results import ParquetResults
+    from orchestrator.study.dimensions import dimensions
 
     registry = session.registry
     assignments = registry.assignments(study.name)

@@ -196,3 +196,11 @@ def test_a_migration_killed_anywhere_leaves_nothing(path: Path) -> None:
         pytest.fail("the migration was never finished")
     assert number > 10, "it was killed at too few places to mean anything"
     schema.check(str(path))
+
+
+def test_versions_are_those_that_alembic_finds() -> None:
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(schema._config())
+    assert schema.known() == sorted(each.revision for each in script.walk_revisions())
+    assert schema.head() == script.get_current_head()
