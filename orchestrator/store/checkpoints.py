@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, final
+from pathlib import Path
+from typing import final
 
-from orchestrator.errors import CorruptError
 from orchestrator.model.plan import TrialKey
 from orchestrator.model.run import CheckpointRef
 from orchestrator.ports import CheckpointStore
-from orchestrator.store import durable
-
-FOLDER = "checkpoints"
-DIGESTS = "digests.json"
-CORRUPT = "corrupt-"
-_FORMAT = 1
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_BLOCK_BYTES = 4 * 2**20
+from orchestrator.store import digests, durable
+from orchestrator.store.digests import CORRUPT, DIGESTS, FOLDER
 
 
 @final
@@ -54,17 +42,15 @@ class DirectoryCheckpoints:
             ValueError: `write` wrote nothing, a link, or the digests file itself.
             OSError: The disk is full or failing; nothing is left.
         """
-        if not _NAME.fullmatch(trial):
-            raise ValueError(f"{trial!r} is no trial key: allowed are letters, digits, '-' and '_'")
+        digests.require_key(trial)
         folder = self.root / FOLDER / trial
         durable.make_folder(folder)
         temporary = folder / durable.temporary_name()
         temporary.mkdir()
         try:
             write(temporary)
-            files = _digest_durably(temporary)
-            text = _dump({"format": _FORMAT, "trial": trial, "serial": serial, "step": step, "files": files})
-            (temporary / DIGESTS).write_bytes(text)
+            found = digests.digested(temporary, trial, serial=serial, step=step, sync=durable.sync)
+            (temporary / DIGESTS).write_bytes(found.text)
             durable.sync(temporary / DIGESTS)
             for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
                 durable.sync(inner)
@@ -75,14 +61,7 @@ class DirectoryCheckpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         durable.sync(folder)
-        return CheckpointRef(
-            trial=trial,
-            path=target.relative_to(self.root).as_posix(),
-            digest=hashlib.sha256(text).hexdigest(),
-            serial=serial,
-            step=step,
-            size_bytes=sum(int(each["size"]) for each in files.values()),
-        )
+        return found.ref(trial, target.relative_to(self.root).as_posix(), serial=serial, step=step)
 
     def open(self, checkpoint: CheckpointRef) -> Path:
         """Returns the folder after checking every digest.
@@ -91,15 +70,16 @@ class DirectoryCheckpoints:
             CorruptError: Missing or damaged; the folder has been renamed to "corrupt-...".
         """
         folder = self._folder(checkpoint)
-        problem = _problem(folder, checkpoint)
+        problem = digests.problem(folder, checkpoint)
         if problem is None:
             return folder
         aside = self._set_aside(folder)
-        where = f"; it was set aside as {aside.relative_to(self.root).as_posix()}" if aside else ""
-        raise CorruptError(
-            f"the checkpoint {checkpoint.path} (step {checkpoint.step}) cannot be used: {problem}{where}. "
-            "The one before it is used instead, or the training starts again"
+        raise digests.unusable(
+            checkpoint, problem, aside.relative_to(self.root).as_posix() if aside else None
         )
+
+    def done(self, folder: Path) -> None:
+        """Does nothing: what was opened is the checkpoint itself."""
 
     def delete(self, checkpoint: CheckpointRef) -> None:
         """Deletes a checkpoint; nothing happens when it is gone."""
@@ -114,7 +94,7 @@ class DirectoryCheckpoints:
 
     def check(self, checkpoint: CheckpointRef) -> str | None:
         """Returns what is wrong with a checkpoint, or None; changes nothing."""
-        return _problem(self._folder(checkpoint), checkpoint)
+        return digests.problem(self._folder(checkpoint), checkpoint)
 
     def sweep(
         self,
@@ -148,13 +128,7 @@ class DirectoryCheckpoints:
         return swept
 
     def _folder(self, checkpoint: CheckpointRef) -> Path:
-        parts = PurePosixPath(checkpoint.path).parts
-        if len(parts) != 3 or parts[0] != FOLDER or ".." in parts or parts[1] != checkpoint.trial:
-            raise CorruptError(
-                f"{checkpoint.path!r} is no path of a checkpoint of {checkpoint.trial}; expected "
-                f"{FOLDER}/{checkpoint.trial}/<serial>-<id>"
-            )
-        return self.root.joinpath(*parts)
+        return self.root / digests.require_path(checkpoint)
 
     def _set_aside(self, folder: Path) -> Path | None:
         aside = folder.parent / f"{CORRUPT}{folder.name}-{uuid.uuid4().hex[:4]}"
@@ -164,65 +138,6 @@ class DirectoryCheckpoints:
             return None
         durable.sync(folder.parent)
         return aside
-
-
-def _digest_durably(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns relative path -> sha256 and size of every file, all of them on the disk."""
-    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
-    for path in paths:
-        if path.is_symlink() or not path.is_file():
-            raise ValueError(f"a checkpoint holds plain files only; {path.name} is a link or a device")
-    if not paths:
-        raise ValueError("the workload saved a checkpoint without any file; `Report.save` must write one")
-    names = [path.relative_to(folder).as_posix() for path in paths]
-    if DIGESTS in names:
-        raise ValueError(f"{DIGESTS} is the name of our own file; the workload must choose another")
-    # The disk writes while the processor hashes: together they take little longer than the slower of them.
-    with ThreadPoolExecutor(max_workers=1) as disk:
-        synced = [disk.submit(durable.sync, path) for path in paths]
-        digests = [_sha256(path) for path in paths]
-        for each in synced:
-            each.result()
-    return {
-        name: {"sha256": digest, "size": path.stat().st_size}
-        for name, digest, path in zip(names, digests, paths, strict=True)
-    }
-
-
-def _problem(folder: Path, checkpoint: CheckpointRef) -> str | None:
-    """Returns what is wrong with a checkpoint's folder, or None."""
-    try:
-        text = (folder / DIGESTS).read_bytes()
-        if hashlib.sha256(text).hexdigest() != checkpoint.digest:
-            return f"{DIGESTS} does not have the recorded digest"
-        files = json.loads(text)["files"]
-        for name, expected in files.items():
-            if (folder / name).stat().st_size != expected["size"]:
-                return f"{name} has {(folder / name).stat().st_size} bytes instead of {expected['size']}"
-            if _sha256(folder / name) != expected["sha256"]:
-                return f"{name} does not have the recorded digest"
-        present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-        if extra := sorted(present - set(files) - {DIGESTS}):
-            return f"{extra[0]} was added to it"
-    except FileNotFoundError as error:
-        return (
-            f"{os.path.relpath(str(error.filename), folder)} is missing"
-            if folder.exists()
-            else "it is missing"
-        )
-    return None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True).encode("ascii")
 
 
 _: type[CheckpointStore] = DirectoryCheckpoints

@@ -18,9 +18,8 @@ from orchestrator.errors import CorruptError
 from orchestrator.model.plan import TrialKey
 from orchestrator.model.result import PartRef, ResultRow
 from orchestrator.ports import ResultStore
-from orchestrator.store import durable
+from orchestrator.store.part_files import FOLDER, PartFiles, PartFolder
 
-FOLDER = "results"
 SCHEMA_VERSION = "1"  # raised when the meaning of a column changes; new columns need no new version
 _VERSION_KEY = b"orch_schema"
 
@@ -53,11 +52,11 @@ _COLUMNS: Mapping[str, pl.DataType] = {
 
 @final
 class ParquetResults:
-    """Parts under a store's root. Safe to use from several processes: every part has a name of its own."""
+    """Parts of a store. Safe to use from several processes: every part has a name of its own."""
 
-    def __init__(self, root: Path) -> None:
-        """Takes the store's root; makes nothing before the first part."""
-        self._root = Path(root)
+    def __init__(self, place: Path | PartFiles) -> None:
+        """Takes the root of a store in a directory, or where else its parts are; makes nothing yet."""
+        self._files = PartFolder(place) if isinstance(place, Path) else place
         self._verified: dict[str, tuple[int, int, str]] = {}  # path -> mtime, size, sha256
 
     def write(self, rows: Sequence[ResultRow]) -> PartRef:
@@ -122,11 +121,12 @@ class ParquetResults:
             CorruptError: A part is missing, its bytes changed, or it was written by a newer version.
         """
         distinct = list({part.path: part for part in parts}.values())
-        for part in distinct:
-            self._verify(part)
         if not distinct:
             return pl.DataFrame(schema={**_COLUMNS, "part": pl.String})
-        full = {str(self._root / part.path): part.path for part in distinct}
+        local = self._files.local(distinct)
+        for part in distinct:
+            self._verify(part, local.get(part.path))
+        full = {str(local[part.path]): part.path for part in distinct}
         frame = (
             pl.scan_parquet(list(full), include_file_paths="part", glob=False, hive_partitioning=False)
             .select(*_COLUMNS, "part")
@@ -171,39 +171,33 @@ class ParquetResults:
             older_than_s: The grace period: a part is on the disk before it is listed.
             dry: Delete nothing.
         """
-        folder = self._root / FOLDER
         kept = {part.path for part in listed}
-        found = list(durable.leftovers(folder, older_than_s=older_than_s))
-        for path in sorted(folder.glob("*.parquet")):
-            if self._relative(path) not in kept and durable.is_older(path, older_than_s):
-                found.append(path)
-        sizes = [durable.size_of(path) for path in found]
-        for path in [] if dry else found:
-            path.unlink(missing_ok=True)
-        return [(self._relative(path), size) for path, size in zip(found, sizes, strict=True)]
+        swept = [
+            (path, size) for path, size in self._files.found(older_than_s=older_than_s) if path not in kept
+        ]
+        if not dry:
+            self._files.delete([path for path, _ in swept])
+        return swept
 
     # --- within -------------------------------------------------------------------------------------------
-
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
 
     def _store(self, table: Any) -> PartRef:
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         data = buffer.getvalue()
-        path = self._root / FOLDER / f"{uuid.uuid4().hex}.parquet"
-        durable.make_folder(path.parent)
-        durable.write_file(path, data)
+        path = f"{FOLDER}/{uuid.uuid4().hex}.parquet"
+        self._files.put(path, data)
         return PartRef(
-            path=self._relative(path),
+            path=path,
             sha256=hashlib.sha256(data).hexdigest(),
             rows=table.num_rows,
             size_bytes=len(data),
         )
 
-    def _verify(self, part: PartRef) -> None:
-        path = self._root / part.path
+    def _verify(self, part: PartRef, path: Path | None) -> None:
         try:
+            if path is None:
+                raise FileNotFoundError
             stat = path.stat()
             seen = (stat.st_mtime_ns, stat.st_size, part.sha256)
             if self._verified.get(part.path) == seen:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 import random
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,21 +17,32 @@ import pytest
 from orchestrator.errors import CorruptError
 from orchestrator.model.plan import TrialKey
 from orchestrator.model.result import ResultRow
-from orchestrator.ports import ResultStore
+from orchestrator.store import part_files
 from orchestrator.store.frame import ROW_SCHEMA
+from orchestrator.store.objects import Objects
+from orchestrator.store.part_files import PartObjects
 from orchestrator.store.results import ParquetResults
-from tests.contracts.dying import killed_at
+from tests.contracts.dying import killed_at, killed_everywhere
+from tests.contracts.object_server import Bucket, Folder, Place, bucket, s3_server
 from tests.contracts.storage_fixtures import key
 
+__all__ = ["bucket", "s3_server"]
 
-@pytest.fixture(params=["parquet"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ResultStore:
-    return {"parquet": ParquetResults}[request.param](tmp_path / "store")
+
+@pytest.fixture(params=["directory", "s3", "s3 without copies"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "directory":
+        return Folder(tmp_path / "store")
+    bucket: Bucket = request.getfixturevalue("bucket")
+    return bucket
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "store"
+def store(request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> ParquetResults:
+    if isinstance(place, Folder):
+        return ParquetResults(place.root)
+    copies = None if "without" in request.node.callspec.params["place"] else tmp_path / "copies"
+    return ParquetResults(PartObjects(place.objects, copies))
 
 
 def rows_of(trial: object, count: int = 3) -> list[ResultRow]:
@@ -52,55 +63,54 @@ def rows_of(trial: object, count: int = 3) -> list[ResultRow]:
 
 
 class TestParts:
-    def test_rows_come_back_in_their_order(self, store: ResultStore, root: Path) -> None:
-        assert not root.exists()  # nothing is made before there is something to write
+    def test_rows_come_back_in_their_order(self, store: ParquetResults, place: Place) -> None:
+        assert place.names() == []  # nothing is made before there is something to write
         first, second = store.write(rows_of("a", 5)), store.write(rows_of("b"))
         assert store.read([second, first]) == rows_of("b") + rows_of("a", 5)
         assert store.read([first, second], [key("b")]) == rows_of("b")
         assert store.read([first], []) == []
         assert store.read([]) == []
         assert first.rows == 5
-        assert first.size_bytes == (root / first.path).stat().st_size
+        assert first.size_bytes == len(place.read(first.path))
         assert first.path != second.path
         assert "\\" not in first.path
 
-    def test_a_value_that_is_no_number_comes_back(self, store: ResultStore) -> None:
+    def test_a_value_that_is_no_number_comes_back(self, store: ParquetResults) -> None:
         part = store.write([replace(rows_of("a")[0], value=math.nan, outcome="diverged")])
         (row,) = store.read([part])
         assert math.isnan(row.value)
         assert row.outcome == "diverged"
 
-    def test_equal_coordinates_are_equal_texts(self, root: Path) -> None:
-        store = ParquetResults(root)
+    def test_equal_coordinates_are_equal_texts(self, store: ParquetResults) -> None:
         row = rows_of("a")[0]
         part = store.write([replace(row, coords={"b": 1, "a": 2}), replace(row, coords={"a": 2, "b": 1})])
         assert store.scan([part]).get_column("coords").to_list() == ['{"a":2,"b":1}'] * 2
 
-    def test_no_rows_no_part(self, store: ResultStore, root: Path) -> None:
+    def test_no_rows_no_part(self, store: ParquetResults, place: Place) -> None:
         with pytest.raises(ValueError, match="at least one row"):
             store.write([])
-        assert not root.exists()
+        assert place.names() == []
 
     @pytest.mark.parametrize("damage", ["bit", "truncated", "emptied", "longer", "missing"])
     def test_damage_is_told_and_no_number_comes_out(
-        self, store: ResultStore, root: Path, damage: str
+        self, store: ParquetResults, place: Place, damage: str
     ) -> None:
         good, bad = store.write(rows_of("a", 40)), store.write(rows_of("b", 40))
-        path = root / bad.path
-        data = bytearray(path.read_bytes())
+        data = bytearray(place.read(bad.path))
         if damage == "missing":
-            path.unlink()
+            place.remove(bad.path)
         else:
             if damage == "bit":
                 data[random.Random(0).randrange(len(data))] ^= 1
             changed = {"truncated": data[:-7], "emptied": b"", "longer": data + b"x"}
-            path.write_bytes(changed.get(damage, data))
+            place.write(bad.path, bytes(changed.get(damage, data)))
         for use in (store.read, store.compact):
             with pytest.raises(CorruptError, match=rf"{bad.path}.*orch fsck"):
                 use([good, bad])
         assert store.read([good]) == rows_of("a", 40)
 
-    def test_every_flipped_bit_is_found(self, root: Path) -> None:
+    def test_every_flipped_bit_is_found(self, tmp_path: Path) -> None:
+        root = tmp_path / "store"
         part = ParquetResults(root).write(rows_of("a"))
         data = (root / part.path).read_bytes()
         for place in random.Random(1).sample(range(8 * len(data)), 200):
@@ -110,60 +120,62 @@ class TestParts:
             with pytest.raises(CorruptError):
                 ParquetResults(root).read([part])
 
-    def test_a_part_that_is_damaged_after_it_was_read_is_found(self, store: ResultStore, root: Path) -> None:
+    def test_a_part_that_is_damaged_after_it_was_read_is_found(
+        self, store: ParquetResults, place: Place
+    ) -> None:
         part = store.write(rows_of("a"))
+        place.age(part.path, 1000)  # an object's time is in whole seconds
         store.read([part])
-        path = root / part.path
-        data = bytearray(path.read_bytes())
+        data = bytearray(place.read(part.path))
         data[50] ^= 4
-        path.write_bytes(data)
+        place.write(part.path, bytes(data))
         with pytest.raises(CorruptError):
             store.read([part])
 
-    def test_a_newer_schema_is_refused(self, store: ResultStore, root: Path) -> None:
+    def test_a_newer_schema_is_refused(self, store: ParquetResults, place: Place) -> None:
         import hashlib
 
         part = store.write(rows_of("a"))
-        table = pq.read_table(root / part.path).replace_schema_metadata({b"orch_schema": b"77"})
-        pq.write_table(table, root / part.path)
-        data = (root / part.path).read_bytes()
+        table = pq.read_table(io.BytesIO(place.read(part.path)))
+        buffer = io.BytesIO()
+        pq.write_table(table.replace_schema_metadata({b"orch_schema": b"77"}), buffer)
+        data = buffer.getvalue()
+        place.write(part.path, data)
         listed = replace(part, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
         with pytest.raises(CorruptError, match="schema 77"):
             store.read([listed])
 
-    def test_strangers_in_the_folder_are_not_read(self, store: ResultStore, root: Path) -> None:
+    def test_strangers_in_the_folder_are_not_read(self, store: ParquetResults, place: Place) -> None:
         part = store.write(rows_of("a"))
-        (root / "results" / ".tmp-1").write_bytes(b"half")
-        (root / "results" / "stranger.parquet").write_bytes(b"no part")
+        place.write("results/.tmp-1", b"half")
+        place.write("results/stranger.parquet", b"no part")
         assert store.read([part]) == rows_of("a")
 
 
 class TestScan:
-    def test_columns_are_those_of_the_frame(self, root: Path) -> None:
-        store = ParquetResults(root)
+    def test_columns_are_those_of_the_frame(self, store: ParquetResults, place: Place) -> None:
         parts = [store.write(rows_of("a")), store.write(rows_of("b", 2))]
         for frame in (store.scan(parts), store.scan([])):
             assert dict(frame.schema) == dict(ROW_SCHEMA)
         frame = store.scan(parts)
         assert frame.get_column("part").to_list() == [parts[0].path] * 3 + [parts[1].path] * 2
-        expected = pl.concat([pl.read_parquet(root / part.path) for part in parts])
+        expected = pl.concat([pl.read_parquet(place.read(part.path)) for part in parts])
         assert frame.drop("part").equals(expected)
 
-    def test_a_part_listed_twice_counts_once(self, root: Path) -> None:
-        store = ParquetResults(root)
+    def test_a_part_listed_twice_counts_once(self, store: ParquetResults) -> None:
         part = store.write(rows_of("a"))
         assert store.scan([part, part]).height == 3
 
 
 class TestCompaction:
-    def test_all_rows_in_one_part(self, store: ResultStore, root: Path) -> None:
+    def test_all_rows_in_one_part(self, store: ParquetResults, place: Place) -> None:
         parts = [store.write(rows_of(n, 4)) for n in range(5)]
         joined = store.compact(parts)
         expected = sorted((row for n in range(5) for row in rows_of(n, 4)), key=lambda row: row.trial)
         assert store.read([joined]) == expected
-        assert all((root / part.path).exists() for part in parts)
+        assert {part.path for part in parts} < set(place.names())
 
-    def test_rows_that_are_not_valid_are_dropped(self, store: ResultStore) -> None:
+    def test_rows_that_are_not_valid_are_dropped(self, store: ParquetResults) -> None:
         def valued(value: float) -> list[ResultRow]:
             return [replace(row, value=value) for row in rows_of("a")]
 
@@ -177,23 +189,80 @@ class TestCompaction:
 
 
 class TestSweep:
-    def test_only_old_and_unlisted_files_go(self, store: ResultStore, root: Path) -> None:
+    def test_only_old_and_unlisted_files_go(self, store: ParquetResults, place: Place) -> None:
         assert store.sweep([], older_than_s=0) == []
         listed, orphan, young = (store.write(rows_of(n)) for n in range(3))
-        (root / "results" / ".tmp-abc").write_bytes(b"half")
-        (root / "results" / "note.txt").write_text("mine")
-        long_ago = time.time() - 1000
-        for name in (listed.path, orphan.path, "results/.tmp-abc"):
-            os.utime(root / name, (long_ago, long_ago))
-        named = sorted([(orphan.path, orphan.size_bytes), ("results/.tmp-abc", 4)])
+        place.write("results/note.txt", b"mine")
+        named = [(orphan.path, orphan.size_bytes)]
+        old = [listed.path, orphan.path]
+        if isinstance(place, Folder):  # in a bucket, what is half-written is not there at all
+            place.write("results/.tmp-abc", b"half")
+            named = sorted([*named, ("results/.tmp-abc", 4)])
+            old.append("results/.tmp-abc")
+        for name in old:
+            place.age(name, 1000)
         assert sorted(store.sweep([listed], older_than_s=500, dry=True)) == named
-        assert (root / orphan.path).exists()
+        assert orphan.path in place.names()
         assert sorted(store.sweep([listed], older_than_s=500)) == named
-        left = {p.name for p in (root / "results").iterdir()}
-        assert left == {Path(listed.path).name, Path(young.path).name, "note.txt"}
+        assert sorted(place.names()) == sorted([listed.path, young.path, "results/note.txt"])
 
 
-def test_a_full_disk_leaves_nothing(store: ResultStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class TestCopies:
+    """Of an object store: what was read once is read from this machine."""
+
+    def test_a_part_is_fetched_once(
+        self, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        part = ParquetResults(PartObjects(bucket.objects, None)).write(rows_of("a"))
+        fetched: list[str] = []
+        real = type(bucket.objects).fetch
+
+        def counted(objects: Objects, name: str, path: Path) -> None:
+            fetched.append(name)
+            real(objects, name, path)
+
+        monkeypatch.setattr(type(bucket.objects), "fetch", counted)
+        for _ in range(2):  # two processes
+            store = ParquetResults(PartObjects(bucket.objects, tmp_path / "copies"))
+            for _ in range(2):
+                assert store.read([part]) == rows_of("a")
+        assert fetched == [part.path]
+        unread = ParquetResults(PartObjects(bucket.objects, None))
+        for _ in range(2):
+            assert unread.read([part]) == rows_of("a")
+        assert fetched == [part.path] * 3
+
+    def test_a_damaged_copy_is_fetched_anew(self, bucket: Bucket, tmp_path: Path) -> None:
+        store = ParquetResults(PartObjects(bucket.objects, tmp_path / "copies"))
+        part = store.write(rows_of("a"))
+        store.read([part])
+        (copy,) = (tmp_path / "copies").iterdir()
+        stat, data = copy.stat(), bytearray(copy.read_bytes())
+        data[50] ^= 4
+        copy.write_bytes(data)
+        os.utime(copy, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        again = ParquetResults(PartObjects(bucket.objects, tmp_path / "copies"))
+        assert again.read([part]) == rows_of("a")
+
+    def test_copies_are_bounded(
+        self, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = ParquetResults(PartObjects(bucket.objects, tmp_path / "copies"))
+        parts = [store.write(rows_of(n)) for n in range(3)]
+        monkeypatch.setattr(part_files, "COPIES_BYTES", parts[0].size_bytes)
+        monkeypatch.setattr(part_files, "IN_USE_S", 0.0)
+        assert store.read(parts) == [row for n in range(3) for row in rows_of(n)]
+        assert store.read(parts[:1]) == rows_of(0)  # was there: nothing is fetched, nothing goes
+        assert len(list((tmp_path / "copies").iterdir())) == 3
+        later = store.write(rows_of(9))
+        assert store.read([later]) == rows_of(9)
+        assert [path.name for path in (tmp_path / "copies").iterdir()] == [Path(later.path).name]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a directory: an object store has no disk that fills."""
+    place = Folder(tmp_path / "store")
+    store = ParquetResults(place.root)
     before = store.write(rows_of("a"))
 
     def full(handle: int) -> None:
@@ -204,26 +273,46 @@ def test_a_full_disk_leaves_nothing(store: ResultStore, root: Path, monkeypatch:
         with pytest.raises(OSError, match="No space left") as caught:
             store.write(rows_of("b"))
     assert caught.value.errno == errno.ENOSPC
-    assert [p.name for p in (root / "results").iterdir()] == [Path(before.path).name]
+    assert place.names() == [before.path]
 
 
 PREPARE = """
 from orchestrator.model.result import ResultRow
+from pathlib import Path
+from orchestrator.store.objects import Objects
+from orchestrator.store.part_files import PartObjects
 from orchestrator.store.results import ParquetResults
 rows = [ResultRow(trial="new", evaluation="test", seed=n, metric="m", value=0.5) for n in range(100)]
 """
 
 
 @pytest.mark.slow
-def test_killed_at_every_durable_step_a_part_is_whole_or_absent(root: Path) -> None:
-    store = ParquetResults(root)
+def test_killed_at_every_durable_step_a_part_is_whole_or_absent(tmp_path: Path) -> None:
+    place = Folder(tmp_path / "store")
+    store = ParquetResults(place.root)
     before = store.write(rows_of("old"))
     number = 1
-    while killed_at(root, number, prepare=PREPARE, attempt="ParquetResults(store).write(rows)"):
-        for path in (root / "results").glob("*.parquet"):
+    attempt = "ParquetResults(Path(store)).write(rows)"
+    while killed_at(str(place.root), number, prepare=PREPARE, attempt=attempt):
+        for path in (place.root / "results").glob("*.parquet"):
             assert pl.read_parquet(path).height in (3, 100)
         assert store.read([before]) == rows_of("old")
         number += 1
     assert number > 6, "it was killed at too few places to mean anything"
     store.sweep([before], older_than_s=0)
-    assert [p.name for p in (root / "results").iterdir()] == [Path(before.path).name]
+    assert place.names() == [before.path]
+
+
+@pytest.mark.slow
+def test_killed_at_every_request_a_part_is_whole_or_absent(bucket: Bucket) -> None:
+    store = ParquetResults(PartObjects(bucket.objects, None))
+    before = store.write(rows_of("old"))
+    attempt = "ParquetResults(PartObjects(Objects(store), None)).write(rows)"
+    number = killed_everywhere(bucket.objects.uri, prepare=PREPARE, attempt=attempt)
+    assert number > 6, "it was killed at too few places to mean anything"
+    left = set(bucket.names()) - {before.path}
+    assert left
+    assert all(pl.read_parquet(bucket.read(name)).height == 100 for name in left)
+    assert {path for path, _ in store.sweep([before], older_than_s=0)} == left
+    assert bucket.names() == [before.path]
+    assert store.read([before]) == rows_of("old")
