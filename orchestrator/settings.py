@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(
         None, description="Address of a Ray cluster to join; default: a local one that ends with orch."
     )
+    jobs_address: str | None = Field(
+        None,
+        description="Address of a Ray cluster's dashboard, http://HOST:8265: where --no-wait starts drivers.",
+    )
     max_concurrent: int | None = Field(
         None, ge=1, description="Bundles at once, at most; default: what fits."
     )

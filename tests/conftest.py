@@ -9,7 +9,9 @@ import pytest
 # Files whose tests start Ray clusters: one process runs them, so that one cluster is up at a time.
 RAY: Final = (
     "tests/contracts/test_executor.py",
+    "tests/recovery/test_cluster.py",
     "tests/recovery/test_driver_death.py",
+    "tests/recovery/test_jobs.py",
     "tests/street/test_executors_agree.py",
     "tests/unit/execution/test_execution_local_ray.py",
 )

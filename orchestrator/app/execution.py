@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
@@ -9,6 +11,7 @@ from orchestrator.ports import Executor
 
 if TYPE_CHECKING:
     from orchestrator.app.session import Session
+    from orchestrator.execution.ray_cluster import Join
     from orchestrator.ports import CheckpointStore
 
 NAMES = ("ray", "inline")
@@ -41,7 +44,21 @@ def build_executor(
     if name == "ray":
         from orchestrator.execution.ray_tune import RayTuneExecutor
 
-        return RayTuneExecutor(
-            worker, address=settings.ray_address, max_concurrent=max_concurrent, dashboard=True
-        )
+        return RayTuneExecutor(worker, join=_join(session), max_concurrent=max_concurrent, dashboard=True)
     raise UsageError(f"executor {name!r} is not known; one of {', '.join(NAMES)}")
+
+
+def _join(session: Session) -> Join | None:
+    from orchestrator.app.freeze import freeze
+    from orchestrator.execution.ray_cluster import Join, in_job
+
+    settings = session.settings
+    if settings.ray_address is None:
+        return None
+    return Join(
+        address=settings.ray_address,
+        store=session.layout.root,
+        data=Path(session.data),
+        # The code of a job has come with the job.
+        freeze=None if in_job() else partial(freeze, settings.workload_modules),
+    )

@@ -58,7 +58,7 @@ def _code(module: str) -> Code:
 
 
 def _git(where: Path, *arguments: str) -> str:
-    # Without its optional locks: killed together with us, it would leave one, and the user's git would refuse.
+    # Without its optional locks: killed with us, it would leave one, and the user's git would refuse.
     command = ["git", "--no-optional-locks", "-C", str(where), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

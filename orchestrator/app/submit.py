@@ -9,9 +9,9 @@ from orchestrator.app.inspect import selected
 from orchestrator.app.planning import Planned, Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Finish, Running, run
-from orchestrator.app.session import SystemClock, back_up, driving, open_session
+from orchestrator.app.session import Session, SystemClock, back_up, driving, open_session
 from orchestrator.app.view import View
-from orchestrator.model.plan import State
+from orchestrator.model.plan import State, TrialKey
 from orchestrator.model.run import Submission
 from orchestrator.settings import Settings
 
@@ -35,19 +35,7 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
         open_session(settings, create=True) as session,
         driving(session, planned.study.name) as lease,
     ):
-        planned = plan_study(request, settings, session.registry)
-        to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result]
-        view.planned(planned.plan, planned.wanted)
-        submission = _submission(planned, request, running)
-        previous = session.registry.submissions(planned.study.name)
-        new = bool(to_run) or not previous or _differs(previous[-1], submission)
-        if new:
-            back_up(session)
-            submission = session.registry.record(
-                submission, planned.plan, rerun=planned.stale, wanted=planned.wanted
-            )
-        else:
-            submission = previous[-1]
+        planned, submission, new = record(session, request, running, view)
         return run(
             session,
             lease,
@@ -58,6 +46,28 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
             view=view,
             new=new,
         )
+
+
+def record(
+    session: Session, request: Request, running: Running, view: View
+) -> tuple[Planned, Submission, bool]:
+    """Plans a study against what the store has, and records the submission unless it brings nothing new.
+
+    The caller holds the study's lease.
+
+    Returns:
+        The plan, the submission, and whether it was recorded just now.
+    """
+    planned = plan_study(request, session.settings, session.registry)
+    to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result]
+    view.planned(planned.plan, planned.wanted)
+    submission = _submission(planned, request, running)
+    previous = session.registry.submissions(planned.study.name)
+    if previous and not to_run and not _differs(previous[-1], submission):
+        return planned, previous[-1], False
+    back_up(session)
+    made = session.registry.record(submission, planned.plan, rerun=planned.stale, wanted=planned.wanted)
+    return planned, made, True
 
 
 def resume(
@@ -87,12 +97,20 @@ def resume(
         submission = recorded(session, study_of(session, name).name)
         study = study_of(session, submission.study)
         with driving(session, study.name) as lease:
-            wanted = selected(session, study.name, submission.cells)
-            again = {State.FAILED} if failed else set()
-            again |= {State.CANCELLED} if include_cancelled else set()
-            if again:
-                session.registry.requeue(wanted, again)
+            wanted = try_again(session, submission, failed=failed, include_cancelled=include_cancelled)
             return run(session, lease, submission, study, wanted=wanted, running=running, view=view)
+
+
+def try_again(
+    session: Session, submission: Submission, *, failed: bool, include_cancelled: bool
+) -> frozenset[TrialKey]:
+    """Lets failed or cancelled trials wait for another try; returns the trials that a submission wants."""
+    wanted = selected(session, submission.study, submission.cells)
+    again = {State.FAILED} if failed else set()
+    again |= {State.CANCELLED} if include_cancelled else set()
+    if again:
+        session.registry.requeue(wanted, again)
+    return wanted
 
 
 def user() -> str:

@@ -41,6 +41,10 @@ ExecutorName: TypeAlias = Annotated[
 MaxConcurrent: TypeAlias = Annotated[
     int | None, typer.Option("--max-concurrent", min=1, help="Bundles at once, at most.")
 ]
+NoWait: TypeAlias = Annotated[
+    bool,
+    typer.Option("--no-wait", help="Start the driver in the target's cluster (jobs_address) and return."),
+]
 
 
 def request(

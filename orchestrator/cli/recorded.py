@@ -17,6 +17,7 @@ from orchestrator.errors import IncompleteError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.app.inspect import Status
+    from orchestrator.model.job import JobStatus
 
 FORMATS = ("rich", "md", "latex", "csv", "html", "json")
 WATCH_EVERY_S = 1.0
@@ -25,26 +26,34 @@ WATCH_EVERY_S = 1.0
 def status(study: Annotated[str, typer.Argument(help="A recorded study; all without it.")] = "") -> None:
     """Show how far a study is: trials by state, failures, who drives it."""
     from orchestrator.app import inspect
+    from orchestrator.app.launch import last_job
     from orchestrator.app.session import open_session
     from orchestrator.cli.shapes import status_shape
 
-    with open_session(current.settings()) as session:
+    settings = current.settings()
+    with open_session(settings) as session:
         found = [inspect.status(session, study)] if study else list(inspect.statuses(session))
+    # One study only: a cluster that does not answer must not hold up the list of all.
+    job = last_job(settings, found[0].submission.study) if study else None
     if current.json:
-        current.emit("status", studies=[status_shape(each) for each in found])
+        current.emit("status", studies=[status_shape(each, job) for each in found])
         return
     for each in found:
-        _print_status(each)
+        _print_status(each, job)
 
 
-def _print_status(status: Status) -> None:
+def _print_status(status: Status, job: JobStatus | None = None) -> None:
     from orchestrator.console.tables import listing
     from orchestrator.console.text import safe
+    from orchestrator.model.job import JobState
     from orchestrator.model.plan import State
 
     out = current.out()
     driver = f", driven by {status.driver.host} pid {status.driver.pid}" if status.driver else ""
     out.print(safe(f"{status.submission.study}: {status.status}{driver} (submission {status.submission.id})"))
+    if job is not None:
+        said = f": {job.message}" if job.message and job.state is not JobState.SUCCEEDED else ""
+        out.print(safe(f"job {job.id}: {job.state.value}{said}"), soft_wrap=True)
     rows = [
         (state.value, status.trainings.get(state, 0), status.evaluations.get(state, 0))
         for state in State
@@ -55,7 +64,7 @@ def _print_status(status: Status) -> None:
         out.print(
             safe(f"failed: {trial.key[:12]} {trial.label}: {found.cause}: {found.message}"), style="red"
         )
-    if status.status == "interrupted":
+    if status.status == "interrupted" and (job is None or job.state.over):
         out.print(safe(f"go on with: orch resume {status.submission.study}"))
 
 
@@ -97,24 +106,28 @@ def list_() -> None:
 def watch(study: StudyName) -> None:
     """Follow a study that another process drives; Ctrl-C leaves it running."""
     from orchestrator.app import inspect
+    from orchestrator.app.launch import last_job
     from orchestrator.app.results import study_of
     from orchestrator.app.session import open_session
     from orchestrator.cli.shapes import status_shape
 
-    with open_session(current.settings()) as session:
+    settings = current.settings()
+    with open_session(settings) as session:
         name = study_of(session, study).name
         shown = None
         while True:
             found = inspect.status(session, name)
-            counts = (dict(found.trainings), dict(found.evaluations), found.status)
+            # A driver in a cluster takes a while to start: a job that lives is one to wait for.
+            job = last_job(settings, name) if found.driver is None else None
+            counts = (dict(found.trainings), dict(found.evaluations), found.status, job and job.state)
             if counts != shown:
                 if current.json:
-                    current.emit("status", line=True, studies=[status_shape(found)])
+                    current.emit("status", line=True, studies=[status_shape(found, job)])
                     sys.stdout.flush()
                 else:
-                    _print_status(found)
+                    _print_status(found, job)
                 shown = counts
-            if found.driver is None:
+            if found.driver is None and (job is None or job.state.over):
                 return
             time.sleep(WATCH_EVERY_S)
 
@@ -160,10 +173,16 @@ def show(
 
 
 def logs(
-    trial: Annotated[str, typer.Argument(help="The beginning of a trial's key.")],
+    trial: Annotated[str, typer.Argument(help="The beginning of a trial's key; with --driver a study.")],
     tail: Annotated[int, typer.Option("--tail", min=0, help="Last lines only; 0 for all.")] = 0,
+    driver: Annotated[
+        bool, typer.Option("--driver", help="What the driver of a study's newest job printed.")
+    ] = False,
 ) -> None:
     """Print what a trial's worker wrote, and the traceback of its last failure."""
+    if driver:
+        _driver_log(trial, tail)
+        return
     from orchestrator.app import inspect
     from orchestrator.app.session import open_session
     from orchestrator.console.text import printable
@@ -187,6 +206,17 @@ def logs(
         sys.stdout.write(printable(trace) + "\n")
     if not lines and not trace:
         print(f"nothing was written by {key}")
+
+
+def _driver_log(study: str, tail: int) -> None:
+    from orchestrator.app.launch import driver_log
+    from orchestrator.console.text import printable
+
+    lines = deque(driver_log(current.settings(), study).splitlines(), maxlen=tail or None)
+    if current.json:
+        current.emit("logs", study=study, lines=list(lines))
+        return
+    sys.stdout.writelines(printable(f"{line}\n") for line in lines)
 
 
 def table(

@@ -17,14 +17,17 @@ from orchestrator.cli.options import (
     ExecutorName,
     MaxConcurrent,
     MaxTrials,
+    NoWait,
     Patches,
     Seeds,
     StudyFile,
     StudyName,
     request,
 )
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.app.launch import Launched
     from orchestrator.app.run import Finish
     from orchestrator.console.live import LiveView
 
@@ -40,19 +43,25 @@ def submit(
     max_concurrent: MaxConcurrent = None,
     max_trials: MaxTrials = MAX_TRIALS,
     note: Annotated[str, typer.Option("--note", help="A line to remember this submission by.")] = "",
+    no_wait: NoWait = False,
 ) -> None:
     """Train and evaluate what a study asks for and the store does not have, then print its tables."""
     from orchestrator.app.run import Running
     from orchestrator.app.submit import submit as run
 
     settings = current.settings(executor=executor, max_concurrent=max_concurrent)
+    asked = replace(request(study, set_, seeds, cells, max_trials), note=note)
+    running = Running(executor=settings.executor, max_concurrent=settings.max_concurrent)
+    if no_wait:
+        from orchestrator.app.launch import submit_and_leave
+
+        _elsewhere(executor)
+        with _view() as view:
+            launched = submit_and_leave(asked, running, settings, view)
+        _tell_launched(launched)
+        return
     with _told_when_stopped(), _view() as view:
-        finish = run(
-            replace(request(study, set_, seeds, cells, max_trials), note=note),
-            Running(executor=settings.executor, max_concurrent=settings.max_concurrent),
-            settings,
-            view,
-        )
+        finish = run(asked, running, settings, view)
     _tell(finish)
 
 
@@ -64,21 +73,25 @@ def resume(
     ] = False,
     executor: ExecutorName = None,
     max_concurrent: MaxConcurrent = None,
+    no_wait: NoWait = False,
 ) -> None:
     """Run what is left of a study's recorded plan; finished trials are never run again."""
     from orchestrator.app.run import Running
     from orchestrator.app.submit import resume as run
 
     settings = current.settings(executor=executor, max_concurrent=max_concurrent)
-    with _told_when_stopped(), _view() as view:
-        finish = run(
-            study,
-            Running(executor=settings.executor, max_concurrent=settings.max_concurrent),
-            settings,
-            view,
-            failed=failed,
-            include_cancelled=include_cancelled,
+    running = Running(executor=settings.executor, max_concurrent=settings.max_concurrent)
+    if no_wait:
+        from orchestrator.app.launch import resume_elsewhere
+
+        _elsewhere(executor)
+        launched = resume_elsewhere(
+            study, running, settings, failed=failed, include_cancelled=include_cancelled
         )
+        _tell_launched(launched)
+        return
+    with _told_when_stopped(), _view() as view:
+        finish = run(study, running, settings, view, failed=failed, include_cancelled=include_cancelled)
     _tell(finish)
 
 
@@ -152,6 +165,34 @@ def _tell(finish: Finish) -> None:
     if summary.interrupted or summary.halted:
         out.print(safe(f"interrupted; go on with: orch resume {finish.submission.study}"), style="yellow")
     raise typer.Exit(finish.exit_code)
+
+
+def _elsewhere(executor: str | None) -> None:
+    """Refuses what a driver in a cluster cannot do."""
+    if executor not in (None, "ray"):
+        raise UsageError(f"--no-wait starts a driver on Ray; got --executor {executor}")
+
+
+def _tell_launched(launched: Launched) -> None:
+    """Prints where the driver is, and how to follow it."""
+    submission = launched.submission
+    if current.json:
+        current.emit(
+            "launch",
+            study=submission.study,
+            submission=submission.id,
+            left=launched.left,
+            job=launched.job or None,
+            new=launched.new,
+        )
+        return
+    if not launched.job:
+        print(f"{submission.id}: nothing is left to run; `orch table {submission.study}` prints its tables")
+        return
+    target = f" --target {current.target}" if current.target else ""
+    how = "its driver starts as job" if launched.new else "its driver is there already: job"
+    print(f"{submission.id}: {launched.left} trials to run; {how} {launched.job}")
+    print(f"follow it with: orch watch {submission.study}{target}")
 
 
 VERBS = (submit, resume, cancel)

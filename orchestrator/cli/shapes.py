@@ -10,6 +10,7 @@ from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, Tr
 if TYPE_CHECKING:
     from orchestrator.app.inspect import Status, TrialReport
     from orchestrator.app.run import Finish
+    from orchestrator.model.job import JobStatus
 
 
 def counts_shape(counts: Mapping[State, int]) -> dict[str, int]:
@@ -60,8 +61,8 @@ def plan_shape(plan: Plan, wanted: Collection[TrialKey]) -> dict[str, Any]:
     }
 
 
-def status_shape(status: Status) -> dict[str, Any]:
-    """Returns a study's status."""
+def status_shape(status: Status, job: JobStatus | None = None) -> dict[str, Any]:
+    """Returns a study's status, and its newest job's in a cluster."""
     return {
         "study": status.submission.study,
         "submission": status.submission.id,
@@ -72,6 +73,7 @@ def status_shape(status: Status) -> dict[str, Any]:
         "evaluations": counts_shape(status.evaluations),
         "failures": [trial_shape(trial, found) for trial, found in status.failures],
         "driver": {"host": status.driver.host, "pid": status.driver.pid} if status.driver else None,
+        "job": {"id": job.id, "state": job.state.value, "message": job.message} if job else None,
     }
 
 

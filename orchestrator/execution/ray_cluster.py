@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,27 @@ class Cluster:
     nodes: tuple[Resources, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """A cluster that stands already, and what its nodes must share.
+
+    Attributes:
+        address: Its head, HOST:PORT, or "auto".
+        store: Directory of the store, which every node must see; None when it is no path.
+        data: Directory of the data sets, which every node must have if this one has it.
+        freeze: Writes the code that workers are to run into a directory, and returns the archive; None
+            when they have this process's code already, as within a Ray job.
+    """
+
+    address: str
+    store: Path | None
+    data: Path
+    freeze: Callable[[Path], Path] | None = None
+
+
 @contextlib.contextmanager
 def connected(
-    address: str | None = None, *, cpus: int | None = None, gpus: int | None = None, dashboard: bool = False
+    join: Join | None = None, *, cpus: int | None = None, gpus: int | None = None, dashboard: bool = False
 ) -> Iterator[Cluster]:
     """Yields a cluster: the one this process is connected to already, the one named, or a local one.
 
@@ -62,25 +80,25 @@ def connected(
     its files when the context ends.
 
     Args:
-        address: Of a cluster to join; None starts a local one.
+        join: A cluster to join; None starts a local one.
         cpus: CPUs of the local one, None for this machine's.
         gpus: GPUs of the local one, None for this machine's.
         dashboard: Whether the local one serves Ray's dashboard.
 
     Raises:
-        TargetError: The cluster cannot be reached or started.
+        TargetError: The cluster cannot be reached or started, or a node of it cannot work.
     """
     with contextlib.ExitStack() as stack:
-        for name, value in (SETTINGS if address else SETTINGS | LOCAL_SETTINGS).items():
+        for name, value in (SETTINGS if join else SETTINGS | LOCAL_SETTINGS).items():
             stack.enter_context(_environment(name, os.environ.get(name, value)))
         import ray
 
         stack.enter_context(_silenced())
         if ray.is_initialized():
             directory = stack.enter_context(_private_directory())
-        elif address is not None:
+        elif join is not None:
             directory = stack.enter_context(_private_directory())
-            stack.enter_context(_joined(address))
+            stack.enter_context(_joined(join, directory))
         else:
             directory = stack.enter_context(_private_directory())
             stack.enter_context(_local(directory, cpus, gpus, dashboard))
@@ -88,13 +106,16 @@ def connected(
 
 
 @contextlib.contextmanager
-def _joined(address: str) -> Iterator[None]:
+def _joined(join: Join, directory: Path) -> Iterator[None]:
     import ray
 
-    environment = {"env_vars": {"PYTHONPATH": _import_path()}}
-    with _ray_failures(f"the Ray cluster at {address} cannot be joined"), _kept_signals():
-        ray.init(address=address, runtime_env=environment, **_quiet())
+    from orchestrator.execution.ray_probe import check_nodes
+
+    environment = {"working_dir": str(join.freeze(directory))} if join.freeze else None
+    with _ray_failures(f"the Ray cluster at {join.address} cannot be joined"), _kept_signals():
+        ray.init(address=join.address, runtime_env=environment, **_quiet())
     try:
+        check_nodes(store=join.store, data=join.data)
         yield
     finally:
         ray.shutdown()
@@ -130,6 +151,11 @@ def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool)
             yield
         finally:
             ray.shutdown()
+
+
+def in_job() -> bool:
+    """Returns whether this process is the driver of a Ray job."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
 
 def _quiet() -> dict[str, Any]:

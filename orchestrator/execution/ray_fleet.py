@@ -83,7 +83,7 @@ class Fleet:
             clock: Seconds that never go back.
         """
         self.lanes: dict[str, LaneState] = {}
-        self._nodes = tuple(nodes)
+        self.nodes = tuple(nodes)
         self._limit = max_concurrent
         self._hang_s = hang_s
         self._clock = clock
@@ -103,7 +103,7 @@ class Fleet:
         """
         for resources in classes:
             if not self.slots(resources):
-                nodes = ", ".join(sorted({str(node) for node in self._nodes})) or "none"
+                nodes = ", ".join(sorted({str(node) for node in self.nodes})) or "none"
                 raise TargetError(
                     f"no node can ever hold {resources}; the cluster's nodes have: {nodes}. Lower "
                     "`resources` of the study, or run it on a cluster with larger nodes"
@@ -111,11 +111,11 @@ class Fleet:
 
     def slots(self, resources: Resources) -> int:
         """Returns how many lanes of a class the empty cluster holds."""
-        return sum(_room(node, resources) for node in self._nodes)
+        return sum(_room(node, resources) for node in self.nodes)
 
     def resize(self, nodes: Sequence[Resources]) -> None:
         """Takes note of nodes that came or went."""
-        self._nodes = tuple(nodes)
+        self.nodes = tuple(nodes)
 
     # --- what came in ---------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Fleet:
         lanes = [lane.resources for lane in self.lanes.values() if lane.name not in away]
         if self._limit is not None and len(lanes) >= self._limit:
             return False
-        free = list(self._nodes)
+        free = list(self.nodes)
         for each in [*sorted(lanes, reverse=True), resources]:
             place = next((i for i, node in enumerate(free) if _room(node, each)), None)
             if place is None:

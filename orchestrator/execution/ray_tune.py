@@ -16,14 +16,16 @@ from typing import Any
 
 from orchestrator.errors import OrchError
 from orchestrator.execution.effort import Worker
-from orchestrator.execution.ray_cluster import Cluster, connected, nodes
+from orchestrator.execution.ray_cluster import Cluster, Join, connected, nodes
 from orchestrator.execution.ray_fleet import HANG_S, Fleet
+from orchestrator.execution.ray_head import SAFE, Head, within
 from orchestrator.execution.ray_messages import Flags, Order
 from orchestrator.model.run import Event
 from orchestrator.ports import Executor, Work
 
 POLL_S = 0.25  # a long poll of the hub; news end it
 HUB_S = 60.0  # a hub that is silent for so long is gone
+ASK_S = 2.0  # meanwhile it is looked whether the cluster's head is there
 NODES_S = 5.0  # how often nodes are counted: they may come and go
 END_S = 15.0  # how long lanes may take to end before they are killed
 
@@ -35,7 +37,7 @@ class RayTuneExecutor:
         self,
         worker: Worker,
         *,
-        address: str | None = None,
+        join: Join | None = None,
         max_concurrent: int | None = None,
         hang_s: float = HANG_S,
         cpus: int | None = None,
@@ -46,7 +48,7 @@ class RayTuneExecutor:
 
         Args:
             worker: Checkpoints, logs, and how to find workloads; picklable.
-            address: Of a cluster to join; None starts a local one that ends with the run.
+            join: A cluster to join; None starts a local one that ends with the run.
             max_concurrent: Bundles at once, at most; None for what fits.
             hang_s: How long a worker with a bundle may make no progress before it is ended as HUNG.
             cpus: CPUs of the local cluster, None for this machine's.
@@ -54,7 +56,7 @@ class RayTuneExecutor:
             dashboard: Whether the local cluster serves Ray's dashboard.
         """
         self._worker = worker
-        self._address = address
+        self._join = join
         self._max_concurrent = max_concurrent
         self._hang_s = hang_s
         self._cpus = cpus
@@ -67,7 +69,7 @@ class RayTuneExecutor:
         Raises:
             TargetError: The cluster cannot be reached, or no node can ever hold a class of the work.
         """
-        with connected(self._address, cpus=self._cpus, gpus=self._gpus, dashboard=self._dashboard) as cluster:
+        with connected(self._join, cpus=self._cpus, gpus=self._gpus, dashboard=self._dashboard) as cluster:
             fleet = Fleet(cluster.nodes, max_concurrent=self._max_concurrent, hang_s=self._hang_s)
             fleet.check([resources for resources, count in work.unfinished().items() if count])
             run = _Run(self._worker, cluster, fleet, work)
@@ -83,6 +85,7 @@ class _Run:
 
     def __init__(self, worker: Worker, cluster: Cluster, fleet: Fleet, work: Work) -> None:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         from orchestrator.execution.ray_controller import Controller
         from orchestrator.execution.ray_hub import Hub
@@ -91,9 +94,12 @@ class _Run:
         self._fleet = fleet
         self._work = work
         self._flags = Flags()
+        self._head = Head(ray.get_runtime_context().gcs_address)
         hub_name = f"orch-hub-{uuid.uuid4().hex[:12]}"
         # Methods wait inside the hub for news, one for each lane and one for the driver.
-        actor = ray.remote(num_cpus=0, max_concurrency=100_000)(Hub)
+        # It is on the driver's own node: another node's death must not end the run.
+        here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
+        actor = ray.remote(num_cpus=0, max_concurrency=100_000, scheduling_strategy=here)(Hub)
         self._hub = actor.options(name=hub_name).remote(worker)
         # Not waited for: lanes start meanwhile, and the first exchange finds out whether it runs.
         self._controller = Controller(
@@ -116,8 +122,9 @@ class _Run:
             for lane in fleet.overdue(self._flags):
                 self._ray.kill(lane.actor)
             if time.monotonic() - looked > NODES_S:
-                fleet.resize(nodes())
+                fleet.resize(within(nodes, NODES_S) or fleet.nodes)
                 looked = time.monotonic()
+            self._head.check()
             yield tuple(fleet.take_in(self._exchange(orders, POLL_S)))
             self._controller.check()
 
@@ -125,6 +132,8 @@ class _Run:
         """Ends all lanes, gently when they are idle, and the hub."""
         fleet = self._fleet
         self._controller.finish()
+        if self._head.lost:
+            return  # whatever is asked of the cluster waits for its head; lanes end without it
         try:
             self._exchange([Order(lane=name, life=lane.life) for name, lane in fleet.lanes.items()], 0.0)
         except Exception:
@@ -142,17 +151,23 @@ class _Run:
     def _ask(self, reference: Any) -> Any:
         from ray.exceptions import GetTimeoutError, RayError
 
-        try:
-            return self._ray.get(reference, timeout=HUB_S)
-        except (GetTimeoutError, RayError) as error:
-            raise _lost_cluster(error) from error
+        until = time.monotonic() + HUB_S
+        while True:
+            try:
+                return self._ray.get(reference, timeout=ASK_S)
+            except GetTimeoutError as error:
+                self._head.check()
+                if time.monotonic() > until:
+                    raise _lost_cluster(error) from error
+            except RayError as error:
+                raise _lost_cluster(error) from error
 
 
 def _lost_cluster(error: Exception) -> OrchError:
     from orchestrator.errors import TargetError
 
     line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return TargetError(f"the Ray cluster does not answer any more: {line}. What is committed is safe: resume")
+    return TargetError(f"the Ray cluster does not answer any more: {line}. {SAFE}")
 
 
 def _fits(executor: RayTuneExecutor) -> Executor:

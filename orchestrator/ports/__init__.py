@@ -25,6 +25,7 @@ from orchestrator.model.run import (
     Started,
     Submission,
 )
+from orchestrator.ports.launcher import Launcher as Launcher
 
 
 class Clock(Protocol):

@@ -1,0 +1,182 @@
+"""Submit and leave: a study is recorded here, and its driver lives in a cluster."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.app.freeze import freeze
+from orchestrator.app.planning import Request, plan_study
+from orchestrator.app.results import recorded, study_of
+from orchestrator.app.run import Running
+from orchestrator.app.session import driving, open_session
+from orchestrator.app.submit import record, try_again, user
+from orchestrator.app.view import View
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.model.job import Job, JobStatus
+from orchestrator.model.plan import State
+from orchestrator.model.run import Submission
+from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.ports import Launcher
+
+# Of this machine, or said to the job in another way.
+_HERE = frozenset({"target", "targets", "jobs_address", "ray_address", "registry_url", "executor"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """A submission whose driver lives elsewhere.
+
+    Attributes:
+        submission: As recorded.
+        left: Trials without a result.
+        job: The driver's job; "" when nothing is left to run.
+        new: Whether the job was started just now, rather than found there.
+    """
+
+    submission: Submission
+    left: int
+    job: str = ""
+    new: bool = False
+
+
+def submit_and_leave(request: Request, running: Running, settings: Settings, view: View) -> Launched:
+    """Records what a study file asks for and starts its driver in the target's cluster.
+
+    Args:
+        request: The study file and its patches.
+        running: How much at once.
+        settings: As loaded.
+        view: Where the plan is shown.
+
+    Raises:
+        StudyError: The file is invalid; nothing was written or started.
+        UsageError: The target's settings do not allow it; nothing was written or started.
+        HeldError: A live driver holds the study; nothing was written or started.
+        TargetError: The cluster cannot be reached. When the study was recorded, a resume launches it.
+    """
+    launcher = _launcher(settings)
+    name = plan_study(request, settings).study.name
+    launcher.jobs(name)  # a cluster that is not there is told before anything is recorded
+    with open_session(settings) as session, driving(session, name):
+        planned, submission, _ = record(session, request, running, view)
+        left = [key for key in planned.wanted if not planned.plan.state(key).has_result]
+    return _launch(launcher, submission, len(left), running, settings)
+
+
+def resume_elsewhere(
+    name: str, running: Running, settings: Settings, *, failed: bool = False, include_cancelled: bool = False
+) -> Launched:
+    """Starts a driver in the target's cluster for what is left of a recorded study.
+
+    Raises:
+        NotFoundError: The store has no such study.
+        HeldError: A live driver holds it.
+        TargetError: The cluster cannot be reached.
+    """
+    launcher = _launcher(settings)
+    with open_session(settings) as session:
+        submission = recorded(session, study_of(session, name).name)
+        with driving(session, submission.study):
+            wanted = try_again(session, submission, failed=failed, include_cancelled=include_cancelled)
+            statuses = session.registry.statuses(list(wanted))
+    left = sum(status.state in (State.PENDING, State.BLOCKED) for status in statuses.values())
+    return _launch(launcher, submission, left, running, settings)
+
+
+def last_job(settings: Settings, study: str) -> JobStatus | None:
+    """Returns the newest job of a study, None when there is none or the target has no jobs.
+
+    Raises:
+        TargetError: The cluster cannot be reached.
+    """
+    if settings.jobs_address is None:
+        return None
+    return next(reversed(_launcher(settings).jobs(study)), None)
+
+
+def driver_log(settings: Settings, study: str) -> str:
+    """Returns what the driver of a study's newest job has printed.
+
+    Raises:
+        NotFoundError: The study has no job there.
+        UsageError: The target has no jobs.
+        TargetError: The cluster cannot be reached.
+    """
+    launcher = _launcher(settings)
+    job = next(reversed(launcher.jobs(study)), None)
+    if job is None:
+        raise NotFoundError(
+            f"{study} has no job at {settings.jobs_address}; `orch submit --no-wait` makes one"
+        )
+    return launcher.log(job.id)
+
+
+def _launcher(settings: Settings) -> Launcher:
+    from orchestrator.execution.ray_jobs import RayJobs
+
+    if settings.jobs_address is None:
+        raise UsageError(
+            "a driver in a cluster needs a target with `jobs_address`, the address of Ray's dashboard: in "
+            'orch.toml [targets.lab] jobs_address = "http://HOST:8265", then --target lab'
+        )
+    if settings.registry_url is None or settings.registry_url.startswith("sqlite"):
+        raise UsageError(
+            "a driver in a cluster needs a registry that it and this machine reach: set `registry_url` "
+            'of the target, say "postgresql+psycopg://USER@HOST/orch"'
+        )
+    return RayJobs(settings.jobs_address)
+
+
+def _launch(
+    launcher: Launcher, submission: Submission, left: int, running: Running, settings: Settings
+) -> Launched:
+    if not left:
+        return Launched(submission=submission, left=0)
+    before = launcher.jobs(submission.study)
+    alive = next((job for job in before if not job.state.over), None)
+    if alive is not None:  # it is about to read what is recorded
+        return Launched(submission=submission, left=left, job=alive.id)
+    # Who resumes at the same moment finds the same number, and one of the two is refused.
+    name = f"orch-{submission.study}-{submission.number}-{len(before) + 1}"
+    modules = settings.workload_modules
+    with tempfile.TemporaryDirectory(prefix="orch-code-") as folder:
+        new = launcher.launch(
+            Job(
+                id=name,
+                study=submission.study,
+                command=("python", "-m", "orchestrator.cli.main", "resume", submission.study),
+                code=freeze(modules, Path(folder)),
+                environment=_environment(settings, running),
+                labels={"orch_submission": submission.id, "orch_user": user()},
+            )
+        )
+    return Launched(submission=submission, left=left, job=name, new=new)
+
+
+def _environment(settings: Settings, running: Running) -> dict[str, str]:
+    """Returns the settings of a driver in the cluster, as environment variables without passwords."""
+    found = {"ORCH_EXECUTOR": "ray", "ORCH_RAY_ADDRESS": "auto"}
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if name not in _HERE and value != field.default:
+            found[f"ORCH_{name.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+    found["ORCH_STORE"] = str(settings.store.absolute())
+    found["ORCH_REGISTRY_URL"] = without_password(settings.registry_url or "")
+    if running.max_concurrent is not None:
+        found["ORCH_MAX_CONCURRENT"] = str(running.max_concurrent)
+    return found
+
+
+def without_password(url: str) -> str:
+    """Returns a database's URL without its password: nodes have that in PGPASSWORD or ~/.pgpass."""
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
+    place, slash, database = rest.partition("/")
+    user_, at, host = place.rpartition("@")
+    kept = "&".join(each for each in query.split("&") if each and not each.startswith("password="))
+    return f"{scheme}://{user_.partition(':')[0]}{at}{host}{slash}{database}{'?' if kept else ''}{kept}"

@@ -1,0 +1,120 @@
+"""A cluster that is joined by address: nodes die, the head dies, and nodes that cannot work are found out."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.recovery.invariants import assert_invariants, finished, golden
+from tests.recovery.ray_nodes import Nodes, cluster
+from tests.street.orch import Orch, until
+
+STUDY = """
+api_version: 1
+study: demo
+workload: tests.toy_workload:SPEC
+config: {steps: 6, step_s: 0.02, gate: GATE, gate_at: 4, trace: TRACE}
+design:
+  type: factorial
+  factors: {x: {path: x, levels: [1, 2, 3]}}
+seeds: 2
+evaluate: {scaled: {family: scale, vary: {by: {levels: [2, 3], otherwise: one}}}}
+tables:
+  errors: {from: [test, scaled], rows: x, columns: by, metric: test_error}
+"""
+
+
+def study_of(orch: Orch) -> tuple[Path, Path, Path]:
+    """Returns the study's file, its gate and its trace."""
+    gate, trace = orch.directory / "gate", orch.directory / "trace"
+    return orch.study(STUDY.replace("GATE", str(gate)).replace("TRACE", str(trace))), gate, trace
+
+
+def over(nodes: Nodes, directory: Path) -> Orch:
+    """Returns the command line with trials on a cluster."""
+    return Orch(
+        directory=directory,
+        executor="ray",
+        environment={**nodes.access, "ORCH_RAY_ADDRESS": nodes.address, "ORCH_CHECKPOINT_INTERVAL_S": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Nodes]:
+    """A cluster that no test kills."""
+    with cluster() as nodes:
+        yield nodes
+
+
+def workers(trace: Path) -> set[str]:
+    """Returns the processes that have trained something."""
+    return {line.split()[2] for line in trace.read_text().splitlines()} if trace.exists() else set()
+
+
+def test_a_node_dies_and_then_the_head(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with cluster() as nodes:
+        nodes.start("other")
+        orch = over(nodes, tmp_path / "a")
+        file, gate, trace = study_of(orch)
+        with orch.start("submit", file) as driver:
+            # Each node has room for one: two workers are on both.
+            until(lambda: len(workers(trace)) == 2, timeout_s=120, what="work on both nodes")
+            nodes.kill("other")
+            # Its trial is put back, and the one that goes on keeps the only slot that is left.
+            until(
+                lambda: any(
+                    attempt["outcome"] == "lost"
+                    for each in orch("show", "demo", "--json").json["trials"]
+                    for attempt in orch("show", each["trial"], "--json").json["attempts"]
+                ),
+                timeout_s=120,
+                what="a lost trial",
+            )
+            gate.touch()
+            until(lambda: len(finished(orch, "demo")) >= 3, timeout_s=120, what="results after the loss")
+            gate.unlink()
+            nodes.kill("head")
+            said, _ = driver.communicate(timeout=120)
+            assert driver.returncode == 5, said
+            assert "does not answer any more" in said
+            assert "orch resume" in said
+    before = finished(orch, "demo")
+    gate.touch()
+    with cluster() as nodes:
+        over(nodes, tmp_path / "a")("resume", "demo")
+    undisturbed = Orch(directory=tmp_path / "b")
+    undisturbed("submit", file)
+    assert_invariants(orch, "demo", golden(undisturbed, "demo"), before=before)
+
+
+def test_a_node_that_does_not_see_the_store_or_the_data_is_refused(standing: Nodes, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    apart = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(tmp_path)]
+    if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("not run here: no mount namespaces without privileges")
+    standing.start("apart", before=apart)
+    try:
+        orch = over(standing, tmp_path)
+        done = orch("submit", study_of(orch)[0], code=5)
+    finally:
+        standing.kill("apart")
+    assert f"does not see the store {tmp_path / 'store'}" in done.err
+    assert f"has no directory {tmp_path / 'data'}" in done.err
+    assert "s3://bucket/prefix" in done.err
+    # Nothing was tried, and nothing is left behind.
+    assert {each["state"] for each in orch("show", "demo", "--json").json["trials"]} == {"pending"}
+    assert list((tmp_path / "store").glob(".tmp-*")) == []
+
+
+def test_who_has_no_token_is_told_so(standing: Nodes, tmp_path: Path) -> None:
+    stranger = tmp_path / "token"
+    stranger.write_text("0" * 64)
+    orch = over(standing, tmp_path)
+    orch.environment["RAY_AUTH_TOKEN_PATH"] = str(stranger)
+    done = orch("submit", study_of(orch)[0], code=5)
+    assert "cannot be joined" in done.err
