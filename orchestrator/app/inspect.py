@@ -42,37 +42,53 @@ def status(session: Session, name: str) -> Status:
         NotFoundError: The store has no such study.
     """
     submission = recorded(session, study_name(session, name))
-    name = submission.study
-    trials = session.registry.trials(name)
-    statuses = session.registry.statuses(list(trials))
-    counts: dict[str, Counter[State]] = {"train": Counter(), "evaluate": Counter()}
-    failures = []
-    for key, trial in trials.items():
-        found = statuses[key]
-        counts[trial.stage][found.state] += 1
-        if found.state is State.FAILED:
-            failures.append((trial, found))
-    driver = session.registry.driver(name)
-    both = counts["train"] + counts["evaluate"]
+    counts = session.registry.counts(submission.study)
+    return _status(session, submission, counts.get(submission.study, {}))
+
+
+def statuses(session: Session) -> Sequence[Status]:
+    """Returns the status of every recorded study."""
+    counts = session.registry.counts()
+    return [
+        _status(session, submission, counts.get(submission.study, {}))
+        for submission in session.registry.studies()
+    ]
+
+
+def _status(session: Session, submission: Submission, counts: Mapping[tuple[str, State], int]) -> Status:
+    registry, name = session.registry, submission.study
+    both = Counter[State]()
+    for (_, state), number in counts.items():
+        both[state] += number
+    driver = registry.driver(name)
     if driver is not None:
         text = "running"
-    elif any(not statuses[key].state.final for key in selected(session, name, submission.cells)):
+    elif any(not state.final for state in both) and _unfinished(session, submission):
         text = "interrupted"
     else:
         text = "failed" if both[State.FAILED] else "done"
     return Status(
         submission=submission,
         status=text,
-        trainings=counts["train"],
-        evaluations=counts["evaluate"],
-        failures=failures,
+        trainings={state: number for (stage, state), number in counts.items() if stage == "train"},
+        evaluations={state: number for (stage, state), number in counts.items() if stage == "evaluate"},
+        failures=_failures(session, name) if both[State.FAILED] else (),
         driver=driver,
     )
 
 
-def statuses(session: Session) -> Sequence[Status]:
-    """Returns the status of every recorded study."""
-    return [status(session, submission.study) for submission in session.registry.studies()]
+def _unfinished(session: Session, submission: Submission) -> bool:
+    """Returns whether something is left of the cells that were asked for, when something is left at all."""
+    if not submission.cells:
+        return True
+    keys = selected(session, submission.study, submission.cells)
+    return any(not status.state.final for status in session.registry.statuses(keys).values())
+
+
+def _failures(session: Session, name: str) -> list[tuple[Trial, TrialStatus]]:
+    trials = session.registry.trials(name)
+    known = session.registry.statuses(list(trials))
+    return [(trial, known[key]) for key, trial in trials.items() if known[key].state is State.FAILED]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

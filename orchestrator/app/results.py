@@ -57,14 +57,9 @@ def study_frame(session: Session, study: Study) -> Frame:
     from orchestrator.store.results import ParquetResults
     from orchestrator.study.dimensions import dimensions
 
-    registry = session.registry
-    assignments = registry.assignments(study.name)
-    trials = {assignment.trial for assignment in assignments}
-    statuses = dict(registry.statuses(trials))
-    blockers = {status.blocked_by for status in statuses.values() if status.blocked_by} - set(statuses)
-    statuses.update(registry.statuses(blockers))
-    rows = ParquetResults(session.layout.root).scan(registry.parts(trials))
-    return frame(rows, registry.results(trials), assignments, statuses, dimensions(study))
+    known = session.registry.snapshot(study.name)
+    rows = ParquetResults(session.layout.root).scan(known.parts)
+    return frame(rows, known.results, known.assignments, known.statuses, dimensions(study))
 
 
 def build_tables(session: Session, study: Study, names: Sequence[str] = ()) -> list[Table]:

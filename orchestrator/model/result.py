@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.model.plan import TrialKey
+from orchestrator.model.plan import Assignment, TrialKey, TrialStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +51,20 @@ class PartRef:
     sha256: str
     rows: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a study planned, and where its results are: all of one moment, so that no part is gone meanwhile.
+
+    Attributes:
+        assignments: Every planned observation, in the plan's order.
+        statuses: Of the trials that they name, and of the trials that block those.
+        parts: The parts that hold results of these trials, oldest first.
+        results: Trial with a result -> path of the part with its valid rows.
+    """
+
+    assignments: Sequence[Assignment]
+    statuses: Mapping[TrialKey, TrialStatus]
+    parts: Sequence[PartRef]
+    results: Mapping[TrialKey, str]

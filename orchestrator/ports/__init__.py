@@ -11,7 +11,7 @@ from typing import Protocol
 
 from orchestrator.model.mirror import MirrorRun, OutboxItem
 from orchestrator.model.plan import Assignment, Plan, Resources, State, Trial, TrialKey, TrialStatus
-from orchestrator.model.result import PartRef, ResultRow
+from orchestrator.model.result import PartRef, ResultRow, Snapshot
 from orchestrator.model.run import (
     Attempt,
     Bundle,
@@ -105,7 +105,7 @@ class Registry(Protocol):
         rerun: Collection[TrialKey] = (),
         wanted: Collection[TrialKey] | None = None,
     ) -> Submission:
-        """Records a plan: all of it or nothing.
+        """Records a plan, all of it or nothing; returns the submission with its number and id.
 
         New trials are inserted as PENDING; recorded ones keep state and result, take the plan's
         resources, group and order, and go back to PENDING when named by `rerun`, or when `wanted`
@@ -117,9 +117,6 @@ class Registry(Protocol):
             rerun: Trials to compute again whatever their state, but for those that run; from the
                 start: their checkpoints are forgotten.
             wanted: Trials that the submission is to run; None for the plan's.
-
-        Returns:
-            The submission with its number and id.
         """
         ...
 
@@ -145,6 +142,14 @@ class Registry(Protocol):
 
     def statuses(self, keys: Collection[TrialKey] | None = None) -> Mapping[TrialKey, TrialStatus]:
         """Returns the status of the trials that exist among `keys`, or of all."""
+        ...
+
+    def counts(self, study: str | None = None) -> Mapping[str, Mapping[tuple[str, State], int]]:
+        """Returns for a study, or each, how many of its trials (parents too) are of which stage and state."""
+        ...
+
+    def snapshot(self, study: str) -> Snapshot:
+        """Returns what a study's tables are made from, as it was at one moment."""
         ...
 
     def attempts(self, key: TrialKey) -> Sequence[Attempt]:
@@ -198,7 +203,7 @@ class Registry(Protocol):
         part: PartRef | None = None,
         mirror: Sequence[tuple[str, str, str]] = (),
     ) -> frozenset[TrialKey]:
-        """Records what happened in one transaction: attempts, checkpoints, states, a part.
+        """Records attempts, checkpoints, states, a part in one transaction; returns whose outcome counted.
 
         Args:
             lease: The driver's lease.
@@ -209,20 +214,13 @@ class Registry(Protocol):
                 them are refused (readers go by trial: see `results`).
             mirror: (study, kind, key) for the outbox; an item that waits already is not doubled.
 
-        Returns:
-            The trials whose outcome was accepted.
-
         Raises:
             LeaseLostError: The lease was taken over; nothing is recorded.
         """
         ...
 
     def request_cancel(self, keys: Collection[TrialKey]) -> int:
-        """Cancels trials: PENDING and BLOCKED ones at once, RUNNING ones by asking their driver.
-
-        Returns:
-            How many were not final.
-        """
+        """Cancels trials, RUNNING ones by asking their driver; returns how many were not final."""
         ...
 
     def requeue(self, keys: Collection[TrialKey], states: Collection[State]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from orchestrator.model.plan import Assignment, State, Trial, TrialKey, TrialStatus
-from orchestrator.model.result import PartRef
+from orchestrator.model.result import PartRef, Snapshot
 from orchestrator.model.run import Attempt, CheckpointRef
 from orchestrator.registry.codec import (
     CHECKPOINT_COLUMNS,
@@ -110,6 +110,52 @@ def statuses(connection: sa.Connection, keys: Collection[TrialKey] | None) -> di
         rows = connection.execute(statement.where(TrialRow.key.in_(chunk)))
         found.update((TrialKey(row.key), status_of(row)) for row in rows)
     return found
+
+
+def counts(connection: sa.Connection, study: str | None) -> dict[str, dict[tuple[str, State], int]]:
+    """Returns study -> stage and state -> number of the trials that the study needs; of all without one."""
+    own = sa.select(AssignmentRow.study, AssignmentRow.trial.label("key"))
+    if study is not None:
+        own = own.where(AssignmentRow.study == study)
+    wanted = own.cte("wanted", recursive=True)
+    wanted = wanted.union(
+        sa.select(wanted.c.study, ParentRow.parent).join(wanted, ParentRow.trial == wanted.c.key)
+    )
+    grouped = (wanted.c.study, TrialRow.stage, TrialRow.state)
+    statement = (
+        sa.select(*grouped, sa.func.count())
+        .select_from(wanted)
+        .join(TrialRow, TrialRow.key == wanted.c.key)
+        .group_by(*grouped)
+    )
+    found: dict[str, dict[tuple[str, State], int]] = {}
+    for name, stage, state, number in connection.execute(statement):
+        found.setdefault(name, {})[stage, State(state)] = number
+    return found
+
+
+def snapshot(connection: sa.Connection, study: str) -> Snapshot:
+    """Returns what a study's tables are made from; all in the connection's one transaction."""
+    own = TrialRow.key.in_(sa.select(AssignmentRow.trial).where(AssignmentRow.study == study))
+    rows = connection.execute(sa.select(*STATUS_COLUMNS).where(own))
+    known = {TrialKey(row.key): status_of(row) for row in rows}
+    blockers = {status.blocked_by for status in known.values() if status.blocked_by} - set(known)
+    held = sa.select(TrialRow.part).where(own)
+    parts = connection.execute(
+        sa.select(PartRow.id, *PART_COLUMNS).where(PartRow.id.in_(held)).order_by(PartRow.id)
+    ).all()
+    paths = {row.id: row.path for row in parts}
+    holding = sa.select(TrialRow.key, TrialRow.part).where(own, TrialRow.part.is_not(None))
+    return Snapshot(
+        assignments=assignments(connection, study),
+        statuses={**known, **statuses(connection, blockers)},
+        parts=[part_of(row) for row in parts],
+        results={
+            TrialKey(key): paths[part]
+            for key, part in connection.execute(holding)
+            if known[TrialKey(key)].state.has_result
+        },
+    )
 
 
 def attempts(connection: sa.Connection, key: TrialKey) -> list[Attempt]:

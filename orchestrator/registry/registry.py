@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from orchestrator.errors import NotFoundError
 from orchestrator.model.mirror import OutboxItem
 from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, TrialStatus
-from orchestrator.model.result import PartRef
+from orchestrator.model.result import PartRef, Snapshot
 from orchestrator.model.run import (
     Attempt,
     CheckpointRef,
@@ -127,6 +127,14 @@ class SqlRegistry:
     def statuses(self, keys: Collection[TrialKey] | None = None) -> Mapping[TrialKey, TrialStatus]:
         """Returns the status of the trials that exist among `keys`, or of all."""
         return self._database.read(lambda connection: reading.statuses(connection, keys))
+
+    def counts(self, study: str | None = None) -> Mapping[str, Mapping[tuple[str, State], int]]:
+        """Returns for a study, or each, how many of its trials are of which stage and state."""
+        return self._database.read(lambda connection: reading.counts(connection, study))
+
+    def snapshot(self, study: str) -> Snapshot:
+        """Returns what a study's tables are made from, as it was at one moment."""
+        return self._database.read(lambda connection: reading.snapshot(connection, study))
 
     def attempts(self, key: TrialKey) -> Sequence[Attempt]:
         """Returns every try at a trial, oldest first."""

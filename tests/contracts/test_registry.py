@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from orchestrator.model.plan import Resources, State
 from orchestrator.model.run import Cause, Failure, Lease, Outcome, Saved, Started
 from orchestrator.registry.registry import SqlRegistry
 from tests.contracts.storage_fixtures import (
+    Place,
     checkpoint,
     evaluation,
     key,
@@ -376,3 +378,55 @@ class TestOutbox:
         registry.commit(lease, mirror=[item])
         registry.mirrored(read, {})
         assert [(i.study, i.kind, i.key) for i in registry.outbox()] == [item]
+
+
+class TestWhatTablesAreMadeFrom:
+    def test_a_snapshot_holds_what_a_study_planned_and_its_results(self, registry: SqlRegistry) -> None:
+        trials = [training("a"), training("b"), evaluation("e", "a"), training("other")]
+        registry.record(submission("s"), plan_of("s", *trials[:3]))
+        registry.record(submission("t"), plan_of("t", trials[3]))
+        lease = registry.acquire("s", owner("d"), 60)
+        succeed(registry, lease, "a", "p1")
+        succeed(registry, registry.acquire("t", owner("o"), 60), "other", "p2")
+        blocked = Outcome(trial=key("e"), epoch=None, state=State.BLOCKED, blocked_by=key("other"))
+        registry.commit(lease, outcomes=[blocked])
+        found = registry.snapshot("s")
+        assert found.assignments == registry.assignments("s")
+        keys = [key(name) for name in ("a", "b", "e", "other")]
+        assert found.statuses == registry.statuses(keys)  # the blocker of another study is told
+        assert (found.parts, found.results) == ([part("p1")], {key("a"): part("p1").path})
+
+    def test_a_snapshot_of_nothing_is_empty(self, registry: SqlRegistry) -> None:
+        found = registry.snapshot("nobody")
+        assert (found.assignments, found.statuses, found.parts, found.results) == ([], {}, [], {})
+
+    def test_a_snapshot_lists_every_part_it_names_while_parts_are_joined(self, place: Place) -> None:
+        registry, other = place.open(), place.open()
+        registry.record(submission("s"), plan_of("s", training("a"), training("b")))
+        lease = registry.acquire("s", owner("d"), 60)
+        succeed(registry, lease, "a", "p0")
+        succeed(registry, lease, "b", "p0")
+
+        def join() -> None:
+            for number in range(60):
+                other.replace_parts([part(f"p{number}")], part(f"p{number + 1}"))
+
+        with ThreadPoolExecutor(1) as pool:
+            joining = pool.submit(join)
+            while True:
+                last = joining.done()
+                found = registry.snapshot("s")
+                assert set(found.results) == {key("a"), key("b")}
+                assert set(found.results.values()) == {each.path for each in found.parts}
+                if last:
+                    break
+            joining.result()
+
+    def test_counts_are_by_study_stage_and_state_and_include_parents(self, registry: SqlRegistry) -> None:
+        registry.record(submission("s"), plan_of("s", training("a"), training("b"), evaluation("e", "a")))
+        registry.record(submission("t"), plan_of("t", evaluation("e", "a")))
+        succeed(registry, registry.acquire("s", owner("d"), 60), "a", "p")
+        both = {("train", State.SUCCEEDED): 1, ("evaluate", State.PENDING): 1}
+        assert registry.counts() == {"s": {**both, ("train", State.PENDING): 1}, "t": both}
+        assert registry.counts("t") == {"t": both}
+        assert registry.counts("nobody") == {}
