@@ -51,14 +51,20 @@ def study_of(session: Session, text: str) -> Study:
     )
 
 
-def study_frame(session: Session, study: Study) -> Frame:
-    """Returns everything a study planned and measured so far, as one long table."""
+def study_frame(session: Session, study: Study, *, curves: bool = True) -> Frame:
+    """Returns everything a study planned and measured so far, as one long table.
+
+    Args:
+        session: The store.
+        study: As recorded, or as its file says now.
+        curves: Whether training curves are wanted: they are most of what is measured.
+    """
     from orchestrator.store.frame import frame
     from orchestrator.store.results import ParquetResults
     from orchestrator.study.dimensions import dimensions
 
     known = session.registry.snapshot(study.name)
-    rows = ParquetResults(session.layout.root).scan(known.parts)
+    rows = ParquetResults(session.layout.root).scan(known.parts, curves=curves)
     return frame(rows, known.results, known.assignments, known.statuses, dimensions(study))
 
 
@@ -91,7 +97,8 @@ def try_tables(
     from orchestrator.tables.build import build
 
     specs = [_table(study, name) for name in names] if names else list(study.tables)
-    frame = study_frame(session, study)
+    curves = any("train" in spec.evaluations for spec in specs)
+    frame = study_frame(session, study, curves=curves)
     tables: list[Table] = []
     problems: list[Problem] = []
     for spec in specs:

@@ -114,8 +114,12 @@ class ParquetResults:
             ).iter_rows()
         ]
 
-    def scan(self, parts: Sequence[PartRef]) -> pl.DataFrame:
-        """Returns all rows of the parts, in their order, with the column "part": the path of the part.
+    def scan(self, parts: Sequence[PartRef], *, curves: bool = True) -> pl.DataFrame:
+        """Returns the rows of the parts, in their order, with the column "part": the path of the part.
+
+        Args:
+            parts: What is to be read.
+            curves: Whether the rows of training curves are wanted, which are most of all rows.
 
         Raises:
             CorruptError: A part is missing, its bytes changed, or it was written by a newer version.
@@ -130,9 +134,13 @@ class ParquetResults:
         frame = (
             pl.scan_parquet(list(full), include_file_paths="part", glob=False, hive_partitioning=False)
             .select(*_COLUMNS, "part")
+            .filter(pl.lit(curves) | (pl.col("evaluation") != "train"))
             .collect()
         )
-        return frame.with_columns(pl.col("part").replace_strict(full, return_dtype=pl.String))
+        # A file's rows follow each other: its name is looked up once, not for each row.
+        runs = frame.get_column("part").rle().struct.unnest()
+        names = runs.get_column("value").replace_strict(full, return_dtype=pl.String)
+        return frame.with_columns(part=names.gather(_numbers(runs.get_column("len"))))
 
     def compact(self, parts: Sequence[PartRef], *, valid: Mapping[TrialKey, str] | None = None) -> PartRef:
         """Writes one part that holds the rows of all these, sorted by trial; the old files stay.
@@ -219,6 +227,11 @@ class ParquetResults:
                 f"{SCHEMA_VERSION}; upgrade orch"
             )
         self._verified[part.path] = seen
+
+
+def _numbers(lengths: pl.Series) -> pl.Series:
+    """Returns for each row the number of the run that it belongs to."""
+    return pl.Series(range(len(lengths)), dtype=pl.UInt32).repeat_by(lengths).explode()
 
 
 def _coordinate_texts(rows: Sequence[ResultRow]) -> list[str]:

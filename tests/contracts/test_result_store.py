@@ -166,6 +166,17 @@ class TestScan:
         part = store.write(rows_of("a"))
         assert store.scan([part, part]).height == 3
 
+    def test_every_row_bears_the_name_of_its_part_also_without_curves(self, store: ParquetResults) -> None:
+        tested = [replace(row, evaluation="test") for row in rows_of("b", 1)]
+        curves = [replace(row, evaluation="train") for row in rows_of("b", 2)]
+        parts = [store.write(rows) for rows in (curves, curves + tested, tested * 2, tested)]
+        paths = [part.path for part in parts]
+        assert list(store.scan(parts).get_column("part")) == [paths[n] for n in (0, 0, 1, 1, 1, 2, 2, 3)]
+        without = store.scan(parts, curves=False)
+        assert list(without.get_column("part")) == [paths[n] for n in (1, 2, 2, 3)]
+        assert set(without.get_column("evaluation")) == {"test"}
+        assert store.scan(parts[:1], curves=False).is_empty()
+
 
 class TestCompaction:
     def test_all_rows_in_one_part(self, store: ParquetResults, place: Place) -> None:
