@@ -327,5 +327,5 @@ def _kept_signals() -> Iterator[None]:
 def _ray_failures(what: str) -> Iterator[None]:
     try:
         yield
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+    except Exception as error:  # a start that takes too long is a plain Exception
         raise TargetError(f"{what}: {error}") from error

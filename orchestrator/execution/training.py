@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,27 +74,34 @@ def train(
 
 
 def restore(effort: Effort, store: CheckpointStore) -> State | None:
-    """Sets an effort to continue from its claim's checkpoint, or from 0 with a note when that is damaged.
+    """Sets an effort to continue from its claim's newest whole checkpoint, or from 0; a note tells of damage.
 
     Returns:
         The state of a training that had already ended when the checkpoint was written, else None.
     """
-    checkpoint = effort.claim.resume
-    if checkpoint is None:
-        return None
-    try:
-        directory = store.open(checkpoint)
-        history = History.read(directory)
-    except (CorruptError, OSError, ValueError, KeyError, TypeError) as error:
-        effort.notes["restarted"] = (
-            f"checkpoint {checkpoint.path} at step {checkpoint.step} cannot be used "
-            f"({type(error).__name__}: {error}); started from 0"
-        )
-        return None
-    effort.history = history
-    effort.resume = directory
-    effort.notes["resumed_at_step"] = checkpoint.step
-    return State(history.ended) if history.ended else None
+    damage = []
+    for checkpoint in (effort.claim.resume, *effort.claim.older):
+        if checkpoint is None:
+            continue
+        try:
+            directory = store.open(checkpoint)
+            history = History.read(directory)
+        except (CorruptError, OSError, ValueError, KeyError, TypeError) as error:
+            damage.append(
+                f"checkpoint {checkpoint.path} at step {checkpoint.step} cannot be used "
+                f"({type(error).__name__}: {error})"
+            )
+            continue
+        if damage:
+            effort.notes["restarted"] = f"{'; '.join(damage)}; went on from step {checkpoint.step}"
+        effort.claim = replace(effort.claim, resume=checkpoint, older=())
+        effort.history = history
+        effort.resume = directory
+        effort.notes["resumed_at_step"] = checkpoint.step
+        return State(history.ended) if history.ended else None
+    if damage:
+        effort.notes["restarted"] = f"{'; '.join(damage)}; started from 0"
+    return None
 
 
 class _Session:

@@ -61,11 +61,19 @@ class CheckpointRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A trial leased to this driver under an epoch, with the checkpoint to continue from."""
+    """A trial leased to this driver under an epoch.
+
+    Attributes:
+        trial: The trial.
+        epoch: Of this attempt.
+        resume: The checkpoint to continue from, the newest.
+        older: Those before it, newest first, should that one be damaged.
+    """
 
     trial: Trial
     epoch: int
     resume: CheckpointRef | None = None
+    older: tuple[CheckpointRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

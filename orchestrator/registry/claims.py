@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -40,9 +42,9 @@ def claim(
         waiting = [row for row in rows if row.state == State.PENDING.value]
         if waiting:
             claims.update(_take(connection, moments, lease, waiting, token))
-    newest = _newest(connection, list(claims))
+    found = _checkpoints(connection, list(claims))
     return [
-        Claim(trial=claims[key].trial, epoch=claims[key].epoch, resume=newest.get(key))
+        replace(claims[key], resume=next(iter(found[key]), None), older=tuple(found[key][1:]))
         for key in dict.fromkeys(keys)
         if key in claims
     ]
@@ -103,12 +105,13 @@ def _again(connection: sa.Connection, keys: list[TrialKey], token: str) -> dict[
     return {trial.key: Claim(trial=trial, epoch=row.epoch) for trial, row in zip(trials, rows, strict=True)}
 
 
-def _newest(connection: sa.Connection, keys: list[TrialKey]) -> dict[TrialKey, CheckpointRef]:
-    found: dict[TrialKey, CheckpointRef] = {}
+def _checkpoints(connection: sa.Connection, keys: list[TrialKey]) -> Mapping[TrialKey, list[CheckpointRef]]:
+    """Returns the recorded checkpoints of each trial, newest first."""
+    found: dict[TrialKey, list[CheckpointRef]] = defaultdict(list)
     for chunk in chunks(keys):
         statement = sa.select(*CHECKPOINT_COLUMNS).where(CheckpointRow.trial.in_(chunk))
         for row in connection.execute(statement.order_by(*NEWEST_FIRST)):
-            found.setdefault(TrialKey(row.trial), checkpoint_of(row))
+            found[TrialKey(row.trial)].append(checkpoint_of(row))
     return found
 
 

@@ -151,12 +151,13 @@ def translated(error: DBAPIError, url: sa.URL) -> Exception:
     return RegistryFault(f"the registry {place} refused a statement: {text}")
 
 
-def damaged(place: str, detail: str) -> str:
-    """Returns the message for a damaged SQLite file."""
+def damaged(place: str, detail: str, *, copy: str = "") -> str:
+    """Returns the message for a damaged SQLite file; `copy` is the newest one of it, where that is known."""
     return (
-        f"the registry {place} is damaged ({detail}); nothing was written. Put the newest file of the "
-        "store's folder backups/ in its place, and remove the files ending in -wal and -shm; what was "
-        "finished after it is found again in the Parquet parts by `orch fsck --repair`"
+        f"the registry {place} is damaged ({detail}); nothing was written. Put "
+        f"{copy or 'the newest file of the folder backups/ of the store'} in its place, and remove the files "
+        "ending in -wal and -shm; then `orch fsck --repair` and `orch resume`: what was finished after the "
+        "copy is computed again"
     )
 
 

@@ -258,7 +258,7 @@ def _refuse_damaged(path: Path, backups: Path) -> None:
     if size == 0:
         # A new file is empty for a moment; one that has a backup was not.
         if any(backups.glob("registry-*.db")) and not Path(f"{path}-wal").exists():
-            raise CorruptError(damaged(str(path), "it is empty, though there are backups of it"))
+            raise CorruptError(_damaged(path, "it is empty, though there are backups of it", backups))
         return
     if size > _CHECKED_BELOW_BYTES:
         return
@@ -268,9 +268,14 @@ def _refuse_damaged(path: Path, backups: Path) -> None:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):  # locked, or the disk: not damage
                 return
-            raise CorruptError(damaged(str(path), str(error))) from None
+            raise CorruptError(_damaged(path, str(error), backups)) from None
     if answer != [("ok",)]:
-        raise CorruptError(damaged(str(path), "; ".join(str(row[0]) for row in answer)))
+        raise CorruptError(_damaged(path, "; ".join(str(row[0]) for row in answer), backups))
+
+
+def _damaged(path: Path, detail: str, backups: Path) -> str:
+    copies = sorted(backups.glob("registry-*.db"))
+    return damaged(str(path), detail, copy=str(copies[-1]) if copies else "")
 
 
 def _quoted(path: Path) -> str:
