@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check recovery lock clean
+.PHONY: demo test check recovery soak lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## train what is missing of the demonstration study and print its tables
@@ -20,6 +20,9 @@ check: $(VENV)/.installed-dev ## style, types, import contracts
 
 recovery: $(VENV)/.installed-dev ## strike every command at every durable step, 500 random kills: an hour or so
 	ORCH_SWEEP=all $(BIN)/python -m pytest tests/recovery
+
+soak: $(VENV)/.installed-dev ## studies on Ray while something dies every few seconds; SOAK_S=600 seconds
+	$(BIN)/python -m tests.recovery.soak
 
 lock: $(VENV)/.installed-dev ## renew the pinned, hashed requirements
 	$(BIN)/python scripts/lock.py

@@ -36,6 +36,8 @@ class Config:
         once: A file; the fault happens only while it does not exist, and makes it.
         gate: A file; training waits at `gate_at` until it exists, reporting all the while.
         trace: A file that gets a line "seed step pid" for each step, to see what was computed.
+        ballast_kb: Size of a further file in each checkpoint.
+        children: Processes that it starts and ends with the training, as a loader of data does.
     """
 
     x: float = 0.0
@@ -49,6 +51,8 @@ class Config:
     gate: str = ""
     gate_at: int = 1
     trace: str = ""
+    ballast_kb: int = 0
+    children: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -186,6 +190,8 @@ class Toy:
 
     def _saver(self, config: Config, seed: int, step: int) -> Any:
         def save(directory: Path) -> None:
+            if config.ballast_kb:
+                (directory / "ballast").write_bytes(bytes(1024 * config.ballast_kb))
             state = {"config": to_plain(config), "seed": seed, "step": step}
             (directory / STATE).write_text(json.dumps(state))
 
