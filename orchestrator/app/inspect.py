@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.app.results import recorded, study_of
-from orchestrator.app.session import Session, study_file
+from orchestrator.app.session import Session, study_file, user
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.model.plan import Assignment, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import ResultRow
@@ -218,16 +218,32 @@ def log_file(session: Session, key: TrialKey) -> Path:
     return session.layout.logs / f"{key}.log"
 
 
-def cancel(session: Session, name: str, filters: Sequence[str] = (), trial: str = "") -> int:
+def cancel(
+    session: Session, name: str, filters: Sequence[str] = (), trial: str = "", *, anybodys: bool = False
+) -> int:
     """Asks for the end of a study, of some of its cells, or of one trial.
+
+    Args:
+        session: The store.
+        name: The study.
+        filters: `--cells` filters.
+        trial: The beginning of a trial's key, "" for all.
+        anybodys: Also when somebody else submitted the study.
 
     Returns:
         How many trials were not final yet.
 
     Raises:
         NotFoundError: The store has no such study, or the study no such trial.
+        UsageError: Somebody else submitted it.
     """
     study = study_name(session, name)
+    whose = recorded(session, study).arguments.get("user") or user()
+    if whose != user() and not anybodys:
+        raise UsageError(
+            f"{study} was submitted by {whose}, and you are {user()}; `orch cancel {study} --yes` cancels it "
+            "all the same"
+        )
     keys: Collection[TrialKey] = selected(session, study, filters)
     if trial:
         keys = {one_trial(session, trial)} & set(keys)

@@ -11,8 +11,8 @@ from orchestrator.app.freeze import freeze
 from orchestrator.app.planning import Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Running
-from orchestrator.app.session import driving, open_session
-from orchestrator.app.submit import record, try_again, user
+from orchestrator.app.session import driving, open_session, user
+from orchestrator.app.submit import record, try_again
 from orchestrator.app.view import View
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.model.job import Job, JobStatus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import socket
@@ -129,6 +130,14 @@ def back_up(session: Session) -> None:
 def new_owner() -> Owner:
     """Returns the identity of this process as a driver."""
     return Owner(driver=uuid.uuid4().hex[:12], host=socket.gethostname(), pid=os.getpid())
+
+
+def user() -> str:
+    """Returns the name of who runs this process, or a number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, a user without a name
+        return str(os.getuid())
 
 
 def study_file(text: str) -> Path | None:

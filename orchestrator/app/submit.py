@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-
 from orchestrator.app.inspect import selected
 from orchestrator.app.planning import Planned, Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Finish, Running, run
-from orchestrator.app.session import Session, SystemClock, back_up, driving, open_session
+from orchestrator.app.session import Session, SystemClock, back_up, driving, open_session, user
 from orchestrator.app.view import View
 from orchestrator.model.plan import State, TrialKey
 from orchestrator.model.run import Submission
@@ -111,14 +108,6 @@ def try_again(
     if again:
         session.registry.requeue(wanted, again)
     return wanted
-
-
-def user() -> str:
-    """Returns the name of who runs this process, or a number where it has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container, a user without a name
-        return str(os.getuid())
 
 
 def _submission(planned: Planned, request: Request, running: Running) -> Submission:

@@ -105,7 +105,7 @@ def cancel(
     from orchestrator.app.session import open_session
 
     with open_session(current.settings()) as session:
-        number = ask(session, study, tuple(cells or ()), trial)
+        number = ask(session, study, tuple(cells or ()), trial, anybodys=current.yes)
     if current.json:
         current.emit("cancel", study=study, cancelled=number)
     else:

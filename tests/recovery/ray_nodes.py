@@ -45,12 +45,12 @@ class Nodes:
         """Returns the environment of who may use the cluster."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.directory / "token")}
 
-    def start(self, name: str, *, cpus: int = 1, before: Sequence[str] = ()) -> None:
+    def start(self, name: str, *, cpus: int = 1, gpus: int = 0, before: Sequence[str] = ()) -> None:
         """Starts a node and waits until it has joined.
 
         Args:
             name: "head" or any other.
-            cpus: What it offers.
+            cpus: What it offers; gpus: likewise, said, not counted.
             before: A command that `ray start` is run by.
         """
         command = [
@@ -60,7 +60,7 @@ class Nodes:
             "--block",
             "--disable-usage-stats",
             f"--num-cpus={cpus}",
-            "--num-gpus=0",
+            f"--num-gpus={gpus}",
             f"--dashboard-agent-listen-port={free_port()}",  # the fixed default may be taken
             f"--object-store-memory={96 * 1024**2}",
             f'--resources={{"node-{name}": 1}}',
@@ -121,7 +121,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def cluster() -> Iterator[Nodes]:
+def cluster(*, gpus: int = 0) -> Iterator[Nodes]:
     """Yields a cluster with a head and a token of its own."""
     # Ray's sockets want a short path.
     nodes = Nodes(directory=Path(tempfile.mkdtemp(prefix="orch-nodes-", dir="/tmp")))
@@ -129,7 +129,7 @@ def cluster() -> Iterator[Nodes]:
     token.touch(0o600)
     token.write_text(secrets.token_hex(32))
     try:
-        nodes.start("head")
+        nodes.start("head", gpus=gpus)
         yield nodes
     finally:
         nodes.close()

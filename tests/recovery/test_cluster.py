@@ -44,8 +44,8 @@ def over(nodes: Nodes, directory: Path) -> Orch:
 
 @pytest.fixture(scope="module")
 def standing() -> Iterator[Nodes]:
-    """A cluster that no test kills."""
-    with cluster() as nodes:
+    """A cluster that no test kills, whose node says that it has a GPU."""
+    with cluster(gpus=1) as nodes:
         yield nodes
 
 
@@ -118,3 +118,27 @@ def test_who_has_no_token_is_told_so(standing: Nodes, tmp_path: Path) -> None:
     orch.environment["RAY_AUTH_TOKEN_PATH"] = str(stranger)
     done = orch("submit", study_of(orch)[0], code=5)
     assert "cannot be joined" in done.err
+
+
+def test_four_trials_share_a_gpu(standing: Nodes, tmp_path: Path) -> None:
+    orch = over(standing, tmp_path)
+    file, gate, trace = study_of(orch)
+    quarter = file.read_text().replace("seeds: 2", "seeds: 2\nresources: {cpu: 0.25, gpu: 0.25}")
+    with orch.start("submit", orch.study(quarter)) as driver:
+        until(lambda: len(workers(trace)) == 4, timeout_s=120, what="four trainings at once")
+        gate.touch()
+        said, _ = driver.communicate(timeout=120)
+        assert driver.returncode == 0, said
+    shown = orch("show", "demo", "--json").json["trials"]
+    placed = [
+        attempt["worker"]
+        for each in shown
+        for attempt in orch("show", each["trial"], "--json").json["attempts"]
+    ]
+    # All see the same device as their first; the workload caps what each may take of its memory.
+    assert {(tuple(each["devices"]), tuple(each["accelerators"])) for each in placed} == {
+        (("cuda:0",), ("0",))
+    }
+    more = quarter.replace("gpu: 0.25", "gpu: 2").replace("study: demo", "study: large")
+    refused = orch("submit", orch.study(more, "large.yaml"), code=5)
+    assert "no node can ever hold 0.25 CPU + 2 GPU; the cluster's nodes have: 1 CPU + 1 GPU" in refused.err

@@ -30,6 +30,7 @@ store = "STORE"
 mlflow_uri = "off"
 workload_modules = ["tests.toy_workload"]
 checkpoint_interval_s = 1
+lease_s = 12
 """
 
 
@@ -49,19 +50,14 @@ def laptop(nodes: Nodes, postgres: Server, tmp_path: Path) -> Orch:
 
 
 class Lab(Orch):
-    """The command line with `--target lab`."""
+    """The command line with the target `lab`."""
 
     @property
     def env(self) -> dict[str, str]:
         # What the target says must not be said by the environment, which is stronger.
         ours = ("ORCH_STORE", "ORCH_EXECUTOR", "ORCH_MLFLOW_URI", "ORCH_WORKLOAD_MODULES")
-        return {name: value for name, value in super().env.items() if name not in ours}
-
-    def command(self, *arguments: object) -> list[str]:
-        return [*super().command(*arguments), "--target", "lab"]
-
-    def __call__(self, *arguments: object, code: int | None = 0):  # type: ignore[no-untyped-def]
-        return super().__call__(*arguments, "--target", "lab", code=code)
+        found = {name: value for name, value in super().env.items() if name not in ours}
+        return {**found, "ORCH_TARGET": "lab"}
 
 
 def job_of(laptop: Orch) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import dataclasses
 import json
 import os
 import subprocess
@@ -177,3 +178,14 @@ def test_a_submission_says_whose_it_is_and_why(orch: Orch) -> None:
     orch("submit", file, "--note", "second", code=None)
     (listed,) = orch("list", "--json").json["studies"]
     assert (listed["note"], listed["submission"]) == ("second", "demo-2")
+
+
+def test_somebody_elses_study_is_not_cancelled_by_mistake(orch: Orch) -> None:
+    bob = dataclasses.replace(orch, environment={**orch.environment, "LOGNAME": "bob"})
+    alice = dataclasses.replace(orch, environment={**orch.environment, "LOGNAME": "alice"})
+    alice("submit", alice.study(STUDY), code=None)
+    assert "trials cancelled" in alice("cancel", "demo").out
+    refused = bob("cancel", "demo", code=2).err
+    assert "submitted by alice, and you are bob" in refused
+    assert "orch cancel demo --yes" in refused
+    assert "trials cancelled" in bob("cancel", "demo", "--yes").out
