@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check recovery soak lock clean
+.PHONY: demo test check recovery soak load lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## train what is missing of the demonstration study and print its tables
@@ -23,6 +23,9 @@ recovery: $(VENV)/.installed-dev ## strike every command at every durable step, 
 
 soak: $(VENV)/.installed-dev ## studies on Ray while something dies every few seconds; SOAK_S=600 seconds
 	$(BIN)/python -m tests.recovery.soak
+
+load: $(VENV)/.installed-dev ## large studies and many processes at once, beside the goals: a quarter of an hour or more
+	$(BIN)/python -m benchmarks.load
 
 lock: $(VENV)/.installed-dev ## renew the pinned, hashed requirements
 	$(BIN)/python scripts/lock.py

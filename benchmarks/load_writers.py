@@ -182,8 +182,16 @@ def holder(store: str, url: str | None, lease_s: float, run_s: float) -> dict[st
     }
 
 
-def writer(store: str, url: str | None, study: str, run_s: float) -> int:
-    """Claims and commits trials of a study, three at once, as fast as it can; returns its commits."""
+def writer(store: str, url: str | None, study: str, run_s: float, stop: str = "stop") -> int:
+    """Claims and commits trials of a study, three at once, as fast as it can; returns its commits.
+
+    Args:
+        store: The store.
+        url: Of a registry elsewhere.
+        study: Whose trials.
+        run_s: For so long at most.
+        stop: It ends when the store has a file of this name.
+    """
     from orchestrator.app.session import driving
     from orchestrator.store.results import ParquetResults
 
@@ -192,7 +200,7 @@ def writer(store: str, url: str | None, study: str, run_s: float) -> int:
         waiting = list(session.registry.trials(study))
         results = ParquetResults(session.layout.root)
         until = time.monotonic() + run_s
-        while waiting and time.monotonic() < until:
+        while waiting and time.monotonic() < until and not Path(store, stop).exists():
             claims = session.registry.claim(lease, waiting[:EACH])
             commit(session, results, lease, claims, 5)
             waiting = waiting[EACH:]
