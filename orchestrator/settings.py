@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     checkpoint_interval_s: float = Field(
         30.0, ge=0, description="Least time between two checkpoints of a running training."
     )
+    hang_s: float = Field(
+        600.0,
+        gt=0,
+        description="A worker that makes no progress for so long is ended, and its trials are tried again.",
+    )
     lease_s: float = Field(60.0, ge=2, description="A driver that is silent for so long has lost its study.")
     mirror_wait_s: float = Field(
         60.0, ge=0, description="How long the end of a submission waits for MLflow to catch up."

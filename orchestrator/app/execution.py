@@ -44,7 +44,13 @@ def build_executor(
     if name == "ray":
         from orchestrator.execution.ray_tune import RayTuneExecutor
 
-        return RayTuneExecutor(worker, join=_join(session), max_concurrent=max_concurrent, dashboard=True)
+        return RayTuneExecutor(
+            worker,
+            join=_join(session),
+            max_concurrent=max_concurrent,
+            hang_s=settings.hang_s,
+            dashboard=True,
+        )
     raise UsageError(f"executor {name!r} is not known; one of {', '.join(NAMES)}")
 
 
