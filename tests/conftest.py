@@ -12,6 +12,7 @@ RAY: Final = (
     "tests/recovery/test_cluster.py",
     "tests/recovery/test_driver_death.py",
     "tests/recovery/test_jobs.py",
+    "tests/recovery/test_workers.py",
     "tests/street/test_executors_agree.py",
     "tests/unit/execution/test_execution_local_ray.py",
 )

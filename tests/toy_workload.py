@@ -11,9 +11,13 @@ import json
 import logging
 import math
 import os
+import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,10 @@ from typing import Any
 from workloads.api import Condition, Family, Placement, Report, Spec, to_plain
 
 STATE = "state.json"
-FAULTS = ("", "raise", "diverge", "kill", "memory", "disk", "exit", "text", "silent", "no report")
+FAULTS = (
+    *("", "raise", "diverge", "kill", "memory", "disk", "exit", "text", "silent", "no report"),
+    *("hog", "stop", "deaf", "kill in save", "kill at end"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +40,8 @@ class Config:
         steps: Reports of the training, a checkpoint with each.
         step_s: Seconds each takes, asleep; spin_s: busy.
         fault: Which misfortune happens, at which step and for which seed (-1: all).
-        once: A file; the fault happens only while it does not exist, and makes it.
+        once: A file; the fault happens only while it does not exist, and makes it. A name that ends in "/"
+            is a folder, with a file for each fault and seed.
         gate: A file; training waits at `gate_at` until it exists, reporting all the while.
         trace: A file that gets a line "seed step pid" for each step, to see what was computed.
         ballast_kb: Size of a further file in each checkpoint.
@@ -99,6 +107,14 @@ class Toy:
         placement: Placement,
     ) -> Iterator[Report]:
         """Yields `steps` reports for each seed, in turn, then the tests."""
+        with started(config.children, config.trace):
+            try:
+                yield from self._train(config, seeds, resume)
+            finally:
+                if config.fault == "kill at end" and self._struck(config, seeds[0], config.fault_at):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    def _train(self, config: Config, seeds: Sequence[int], resume: Mapping[int, Path]) -> Iterator[Report]:
         done = [
             json.loads((resume[index] / STATE).read_text())["step"] if index in resume else 0
             for index in range(len(seeds))
@@ -118,7 +134,8 @@ class Toy:
                         file.write(f"{seed} {step} {os.getpid()}\n")
                 logging.getLogger("toy").info("seed %d step %d", seed, step)
                 error: Any = value(config.x, seed, step)
-                if self._struck(config, seed, step):
+                at_once = config.fault not in ("kill in save", "kill at end")
+                if at_once and self._struck(config, seed, step):
                     if config.fault == "diverge":
                         error = math.nan
                     elif config.fault == "text":
@@ -183,9 +200,12 @@ class Toy:
         if not config.fault or step != config.fault_at or config.fault_seed not in (-1, seed):
             return False
         if config.once:
-            if Path(config.once).exists():
+            path = Path(config.once)
+            if config.once.endswith("/"):
+                path = path / f"{config.fault.replace(' ', '-')}-{seed}"
+            if path.exists():
                 return False
-            Path(config.once).touch()
+            path.touch()
         return True
 
     def _saver(self, config: Config, seed: int, step: int) -> Any:
@@ -193,6 +213,9 @@ class Toy:
             if config.ballast_kb:
                 (directory / "ballast").write_bytes(bytes(1024 * config.ballast_kb))
             state = {"config": to_plain(config), "seed": seed, "step": step}
+            if config.fault == "kill in save" and self._struck(config, seed, step):
+                (directory / STATE).write_text(json.dumps(state)[:9])
+                os.kill(os.getpid(), signal.SIGKILL)
             (directory / STATE).write_text(json.dumps(state))
 
         return save
@@ -207,10 +230,43 @@ def strike(fault: str) -> None:
             raise MemoryError("the toy is too big")
         case "disk":
             raise OSError(errno.ENOSPC, "No space left on device", "/full")
+        case "hog":
+            hog()
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "deaf":
+            time.sleep(3600)
         case "exit":
             raise SystemExit(0)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hog() -> None:
+    """Asks for more memory than this process may have."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, before[1]))
+    try:
+        bytearray(2**30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@contextmanager
+def started(count: int, trace: str) -> Iterator[None]:
+    """A context with so many further processes, whose pids go to `trace` as lines "child PID"."""
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(3600)"]
+    children = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        for child in children:
+            with open(trace, "a") as file:
+                file.write(f"child {child.pid}\n")
+        yield
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
 
 
 def describe(config: Config) -> dict[str, float | None]:
