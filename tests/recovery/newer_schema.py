@@ -34,9 +34,9 @@ def downgrade():
 @contextmanager
 def newer() -> Iterator[None]:
     """A context in which this process knows the newer schema."""
-    before, real = schema.head(), schema._config
+    known, real = schema.known(), schema._config
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / f"{REVISION}_mood.py").write_text(TEXT.format(revision=REVISION, before=before))
+        (Path(name) / f"{REVISION}_mood.py").write_text(TEXT.format(revision=REVISION, before=known[-1]))
 
         def config(*arguments: Any) -> Any:
             made = real(*arguments)
@@ -44,7 +44,10 @@ def newer() -> Iterator[None]:
             made.set_main_option("version_locations", os.pathsep.join([str(own), name]))
             return made
 
-        with mock.patch.object(schema, "_config", config):
+        with (
+            mock.patch.object(schema, "_config", config),
+            mock.patch.object(schema, "known", return_value=[*known, REVISION]),
+        ):
             yield
 
 

@@ -41,7 +41,7 @@ tables: {errors: {from: [test, scaled], rows: x, columns: by, metric: test_error
 KINDS = {"worker killed": 4, "worker stopped": 3, "driver killed": 2, "raylet killed": 1, "head killed": 1}
 EVERY_S = (5.0, 20.0)
 STOPPED_S = (2.0, 6.0)
-WARM_S = 20.0  # a driver's first seconds, in which it loads what it needs
+WARM_S = 10.0  # a driver's first seconds with a worker, in which it loads what it needs
 LIFE_S = 300.0
 GROWTH = 0.05
 LOG_BYTES = 2 * 2**20  # of one driver's whole output
@@ -54,7 +54,7 @@ def no_sleep() -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """What one driver took: (seconds of its life, bytes resident, threads, open files)."""
+    """What one driver took: (seconds since its first worker, bytes resident, threads, open files)."""
 
     samples: list[tuple[float, int, int, int]] = field(default_factory=list)
 
@@ -137,13 +137,15 @@ class Soak:
         self.pids.append(process.pid)
         life, began = Life(), time.monotonic()
         next_s = began + 6 + self.choice.uniform(*EVERY_S)
-        cluster_died = None
+        first = cluster_died = None
         try:
             while process.poll() is None:
                 now = time.monotonic()
                 assert now - began < LIFE_S, f"a driver did not end: {log.read_text()[-2000:]}"
-                if (usage := _usage(process.pid)) is not None:
-                    life.samples.append((now - began, *usage))
+                if first is None and _victims(process.pid, "worker"):
+                    first = now
+                if first is not None and (usage := _usage(process.pid)) is not None:
+                    life.samples.append((now - first, *usage))
                 if now >= next_s and now < self.deadline:
                     kind = self._strike(process.pid)
                     if kind in ("raylet killed", "head killed"):
