@@ -98,13 +98,12 @@ def _looped(count: Any, whole: int, run_s: float) -> dict[str, Any]:
 def compactor(store: str) -> int:
     """Compacts again and again until the store has a file "stop"; returns how often."""
     from orchestrator.app.upkeep import compact
-    from orchestrator.store.results import ParquetResults
 
     done = 0
     until = time.monotonic() + LONGEST_S
     while time.monotonic() < until and not Path(store, "stop").exists():
         with opened(store) as session:
-            compact(session, ParquetResults(session.layout.root))
+            compact(session, session.stores.results)
         done += 1
         time.sleep(0.2)
     return done

@@ -110,10 +110,9 @@ def finish(store: str, studies: Sequence[str], rows: int, undone: int, each: int
         each: Trainings of one commit and part.
     """
     from orchestrator.app.session import driving
-    from orchestrator.store.results import ParquetResults
 
     with opened(store) as session:
-        results = ParquetResults(session.layout.root)
+        results = session.stores.results
         for study in studies:
             with driving(session, study) as lease:
                 known = session.registry.statuses()

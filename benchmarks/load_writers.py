@@ -193,12 +193,11 @@ def writer(store: str, url: str | None, study: str, run_s: float, stop: str = "s
         stop: It ends when the store has a file of this name.
     """
     from orchestrator.app.session import driving
-    from orchestrator.store.results import ParquetResults
 
     commits = 0
     with opened(store, url) as session, driving(session, study) as lease:
         waiting = list(session.registry.trials(study))
-        results = ParquetResults(session.layout.root)
+        results = session.stores.results
         until = time.monotonic() + run_s
         while waiting and time.monotonic() < until and not Path(store, stop).exists():
             claims = session.registry.claim(lease, waiting[:EACH])

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from orchestrator.errors import UsageError
+from orchestrator.model.place import checked, masked
 
 PROJECT_FILE = "orch.toml"
 
@@ -34,12 +35,20 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ORCH_", extra="forbid", frozen=True)
 
     target: str | None = Field(None, description="Table of `targets` whose settings are in force.")
-    store: Path = Field(Path(".orch"), description="Directory of registry, results, checkpoints and logs.")
+    store: str = Field(
+        ".orch",
+        description="Directory of registry, results, checkpoints and logs; or s3://bucket/prefix, for all "
+        "but the registry.",
+    )
     registry_url: str | None = Field(
-        None, description="Database of the registry; default: registry.db (SQLite) in the store."
+        None,
+        description="Database of the registry; default: registry.db (SQLite) in the store. "
+        "A store in a bucket needs one.",
     )
     mlflow_uri: str | None = Field(
-        None, description="MLflow tracking URI; default: mlflow.db (SQLite) in the store; 'off' for none."
+        None,
+        description="MLflow tracking URI; default: mlflow.db (SQLite) in the store, or none for a store "
+        "in a bucket; 'off' for none.",
     )
     data_dir: Path = Field(Path("data"), description="Directory of data sets that are not embedded.")
     executor: Literal["ray", "inline"] = Field("ray", description="Where trials run by default.")
@@ -72,6 +81,11 @@ class Settings(BaseSettings):
     targets: dict[str, dict[str, Any]] = Field(
         {}, description="Settings of each machine or cluster: [targets.NAME] in a file."
     )
+
+    @field_validator("store", mode="before")
+    @classmethod
+    def _place(cls, value: Any) -> Any:
+        return checked(os.fspath(value)) if isinstance(value, str | os.PathLike) else value
 
     @field_validator("workload_modules", mode="before")
     @classmethod
@@ -151,7 +165,9 @@ def _made(values: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
             source = _source(name, given) if known else "target"
             allowed = ", ".join(Settings.model_fields)
             hint = f"; known settings: {allowed}" if problem["type"] == "extra_forbidden" else ""
-            lines.append(f"setting {name!r} ({source}): {problem['msg']}, got {problem['input']!r}{hint}")
+            got = problem["input"]
+            shown = masked(got) if isinstance(got, str) else got
+            lines.append(f"setting {name!r} ({source}): {problem['msg']}, got {shown!r}{hint}")
         raise UsageError("\n".join(lines)) from None
     except SettingsError as error:
         raise UsageError(str(error)) from None

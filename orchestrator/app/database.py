@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.app.session import registry_url
+from orchestrator.app.stores import stores_of
 from orchestrator.settings import Settings
-from orchestrator.store.layout import Layout
 
 
 def upgrade(settings: Settings) -> tuple[str, str]:
@@ -16,10 +16,10 @@ def upgrade(settings: Settings) -> tuple[str, str]:
     """
     from orchestrator.registry import schema
 
-    layout = Layout(settings.store.absolute())
+    stores = stores_of(settings)
     if settings.registry_url is None:
-        layout.create()
-    before = schema.upgrade(registry_url(settings), backups=layout.backups)
+        stores.create()
+    before = schema.upgrade(registry_url(settings), backups=stores.layout.backups)
     return before, schema.head()
 
 

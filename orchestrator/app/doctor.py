@@ -9,9 +9,9 @@ import shutil
 from dataclasses import dataclass
 
 from orchestrator.app.session import open_session, store_exists
+from orchestrator.app.stores import stores_of
 from orchestrator.errors import OrchError
 from orchestrator.settings import Settings
-from orchestrator.store.layout import Layout
 
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "sqlalchemy", "polars", "pyarrow", "scikit-learn")
 LOW_DISK_GB = 1.0
@@ -51,18 +51,24 @@ def _processors() -> Check:
 
 
 def _store(settings: Settings) -> list[Check]:
-    layout = Layout(settings.store.absolute())
-    place = next(path for path in (layout.root, *layout.root.parents) if path.exists())
+    try:
+        stores = stores_of(settings)
+    except OrchError as error:
+        return [Check(name="store", ok=False, text=str(error))]
+    root = stores.layout.root
+    place = next(path for path in (root, *root.parents) if path.exists())
     free_gb = shutil.disk_usage(place).free / 1e9
     checks = [
         Check(name="disk", ok=free_gb >= LOW_DISK_GB, text=f"{free_gb:.1f} GB free at {place}"),
         Check(name="writable", ok=os.access(place, os.W_OK), text=str(place)),
     ]
-    if not store_exists(settings):
-        return [*checks, Check(name="store", ok=True, text=f"none yet at {layout.root}")]
     try:
+        stores.reach()
+        if not store_exists(settings):
+            return [*checks, Check(name="store", ok=True, text=f"none yet at {stores.place}")]
         with open_session(settings) as session:
             studies = len(session.registry.studies())
     except OrchError as error:
         return [*checks, Check(name="store", ok=False, text=str(error))]
-    return [*checks, Check(name="store", ok=True, text=f"{layout.root}, {studies} studies")]
+    off = ", no MLflow (mlflow_uri names one)" if session.mlflow_uri is None and stores.remote else ""
+    return [*checks, Check(name="store", ok=True, text=f"{stores.place}, {studies} studies{off}")]

@@ -35,7 +35,7 @@ def build_executor(
 
     settings = session.settings
     worker = Worker(
-        checkpoints=checkpoints, modules=tuple(settings.workload_modules), logs=str(session.layout.logs)
+        checkpoints=checkpoints, modules=tuple(settings.workload_modules), logs=session.stores.logs
     )
     if name == "inline":
         from orchestrator.execution.inline import InlineExecutor
@@ -63,7 +63,7 @@ def _join(session: Session) -> Join | None:
         return None
     return Join(
         address=settings.ray_address,
-        store=session.layout.root,
+        store=None if session.stores.remote else session.stores.layout.root,
         data=Path(session.data),
         # The code of a job has come with the job.
         freeze=None if in_job() else partial(freeze, settings.workload_modules),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.session import Session, study_file, user
@@ -101,7 +100,7 @@ class TrialReport:
     assignments: Sequence[Assignment]
     checkpoint: CheckpointRef | None
     rows: Sequence[ResultRow]
-    log: Path
+    log: str
 
 
 def show(session: Session, prefix: str) -> TrialReport:
@@ -115,8 +114,6 @@ def show(session: Session, prefix: str) -> TrialReport:
         NotFoundError: No trial's key begins so, or no study plans it any more.
         UsageError: Several do.
     """
-    from orchestrator.store.results import ParquetResults
-
     key = one_trial(session, prefix)
     registry = session.registry
     assignments = registry.assigned([key])
@@ -126,12 +123,12 @@ def show(session: Session, prefix: str) -> TrialReport:
     if trial is None:
         raise NotFoundError(
             f"trial {key} is in the plan of no study any more: its study was submitted without it since; "
-            f"its log is {log_file(session, key)}"
+            f"its log is {log_place(session, key)}"
         )
     # Rows of superseded attempts stay in their parts: the registry says which part counts.
     valid = registry.results([key]).get(key)
     parts = [part for part in registry.parts([key]) if part.path == valid]
-    rows = ParquetResults(session.layout.root).read(parts, [key])
+    rows = session.stores.results.read(parts, [key])
     return TrialReport(
         trial=trial,
         status=registry.statuses([key])[key],
@@ -139,7 +136,7 @@ def show(session: Session, prefix: str) -> TrialReport:
         assignments=assignments,
         checkpoint=registry.checkpoint(key),
         rows=rows,
-        log=log_file(session, key),
+        log=log_place(session, key),
     )
 
 
@@ -213,9 +210,14 @@ def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[
     return frozenset(select(plan, filters))
 
 
-def log_file(session: Session, key: TrialKey) -> Path:
+def log_place(session: Session, key: TrialKey) -> str:
     """Returns where a trial's log is or would be."""
-    return session.layout.logs / f"{key}.log"
+    return session.stores.logs.place(f"{key}.log")
+
+
+def log_lines(session: Session, key: TrialKey) -> Sequence[str]:
+    """Returns what a trial's workers wrote, by lines; nothing where there is no log."""
+    return (session.stores.logs.read(f"{key}.log") or "").splitlines()
 
 
 def cancel(

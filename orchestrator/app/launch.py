@@ -12,6 +12,7 @@ from orchestrator.app.planning import Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Running
 from orchestrator.app.session import driving, open_session, user
+from orchestrator.app.stores import stores_of
 from orchestrator.app.submit import record, try_again
 from orchestrator.app.view import View
 from orchestrator.errors import NotFoundError, UsageError
@@ -165,7 +166,7 @@ def _environment(settings: Settings, running: Running) -> dict[str, str]:
         value = getattr(settings, name)
         if name not in _HERE and value != field.default:
             found[f"ORCH_{name.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
-    found["ORCH_STORE"] = str(settings.store.absolute())
+    found["ORCH_STORE"] = stores_of(settings).place
     found["ORCH_REGISTRY_URL"] = without_password(settings.registry_url or "")
     if running.max_concurrent is not None:
         found["ORCH_MAX_CONCURRENT"] = str(running.max_concurrent)

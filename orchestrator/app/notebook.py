@@ -41,7 +41,7 @@ def frame(study: str, *, store: str | Path | None = None) -> Any:
 
     Args:
         study: The study's name or file.
-        store: Directory of the store; default as for the command line.
+        store: Directory or URI of the store; default as for the command line.
 
     Raises:
         NotFoundError: The store has no such study.

@@ -28,7 +28,7 @@ def recorded(session: Session, name: str) -> Submission:
         return submissions[name]
     near = difflib.get_close_matches(name, submissions, n=3, cutoff=0.4) or sorted(submissions)[:3]
     hint = f"; did you mean {', '.join(near)}?" if near else ""
-    raise NotFoundError(f"no study {name!r} in {session.layout.root}{hint}")
+    raise NotFoundError(f"no study {name!r} in {session.stores.place}{hint}")
 
 
 def study_of(session: Session, text: str) -> Study:
@@ -60,11 +60,10 @@ def study_frame(session: Session, study: Study, *, curves: bool = True) -> Frame
         curves: Whether training curves are wanted: they are most of what is measured.
     """
     from orchestrator.store.frame import frame
-    from orchestrator.store.results import ParquetResults
     from orchestrator.study.dimensions import dimensions
 
     known = session.registry.snapshot(study.name)
-    rows = ParquetResults(session.layout.root).scan(known.parts, curves=curves)
+    rows = session.stores.results.scan(known.parts, curves=curves)
     return frame(rows, known.results, known.assignments, known.statuses, dimensions(study))
 
 

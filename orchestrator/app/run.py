@@ -82,16 +82,12 @@ def run(
         view: Where progress is shown.
         new: Whether the submission was recorded just now: the mirror shows it even when nothing is to run.
     """
-    from orchestrator.store.checkpoints import DirectoryCheckpoints
-    from orchestrator.store.results import ParquetResults
-
     registry, settings = session.registry, session.settings
     trials = registry.trials(study.name)
     gathers = frozenset(key for key, trial in trials.items() if trial.gathers)
     assignments = registry.assignments(study.name)
     states = {key: status.state for key, status in registry.statuses(list(trials)).items()}
-    checkpoints = DirectoryCheckpoints(session.layout.root)
-    results = ParquetResults(session.layout.root)
+    checkpoints = session.stores.checkpoints
     mirror = build_mirror(session)
     made_by = code_of(workload_of(study, settings))
 
@@ -108,7 +104,7 @@ def run(
 
     drive = Drive(
         registry=registry,
-        results=results,
+        results=session.stores.results,
         checkpoints=checkpoints,
         clock=SystemClock(),
         lease=lease,
@@ -169,20 +165,19 @@ def run(
 def build_mirror(session: Session) -> Mirror | None:
     """Returns the mirror into MLflow, not yet started, or None when it is off."""
     from orchestrator.registry.registry import open_registry
-    from orchestrator.store.results import ParquetResults
     from orchestrator.tracking.mlflow import MlflowTracker
 
     uri = session.mlflow_uri
     if uri is None:
         return None
-    layout = session.layout
-    artifacts = None if session.settings.mlflow_uri else str(layout.artifacts)
+    stores = session.stores
+    artifacts = None if session.settings.mlflow_uri else str(stores.layout.artifacts)
 
     def texts(name: str) -> Mapping[str, str]:
         # The mirror's thread builds the tables over a connection of its own.
         registry = open_registry(registry_url(session.settings))
         try:
-            own = Session(settings=session.settings, layout=layout, registry=registry)
+            own = Session(settings=session.settings, stores=stores, registry=registry)
             tables, _ = try_tables(own, study_of(own, name))
         finally:
             registry.close()
@@ -194,9 +189,9 @@ def build_mirror(session: Session) -> Mirror | None:
 
     return Mirror(
         registry=lambda: open_registry(registry_url(session.settings)),
-        results=ParquetResults(layout.root),
+        results=stores.results,
         tracker=lambda: MlflowTracker(uri, artifacts),
-        lock=layout.root / "mirror.lock",
+        lock=stores.layout.lock,
         texts=texts,
     )
 

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.app.stores import Stores, stores_of
 from orchestrator.errors import NotFoundError, OrchError
 from orchestrator.model.run import Lease, Owner
 from orchestrator.ports import Registry
 from orchestrator.settings import Settings
-from orchestrator.store.layout import Layout
 
 
 class SystemClock:
@@ -38,12 +38,12 @@ class Session:
 
     Attributes:
         settings: As loaded.
-        layout: Where files are.
+        stores: Parts, checkpoints and logs.
         registry: The truth about states.
     """
 
     settings: Settings
-    layout: Layout
+    stores: Stores
     registry: Registry
 
     @property
@@ -58,13 +58,15 @@ class Session:
             return None
         if self.settings.mlflow_uri:
             return self.settings.mlflow_uri
+        if self.stores.remote:  # a mirror on one machine is no mirror of what many share
+            return None
         # Only what a URL would read otherwise is quoted: MLflow makes folders of what it is given.
-        return "sqlite:///" + str(self.layout.mirror).replace("%", "%25").replace("?", "%3F")
+        return "sqlite:///" + str(self.stores.layout.mirror).replace("%", "%25").replace("?", "%3F")
 
 
 def store_exists(settings: Settings) -> bool:
     """Returns whether something was ever written to the configured store."""
-    return settings.registry_url is not None or Layout(settings.store.absolute()).registry.is_file()
+    return settings.registry_url is not None or stores_of(settings).layout.registry.is_file()
 
 
 @contextmanager
@@ -81,17 +83,17 @@ def open_session(settings: Settings, *, create: bool = False) -> Iterator[Sessio
     """
     from orchestrator.registry.registry import open_registry
 
-    layout = Layout(settings.store.absolute())
+    stores = stores_of(settings)
     if not create and not store_exists(settings):
         raise NotFoundError(
-            f"no store at {layout.root}: nothing has been submitted there; "
-            "`orch submit STUDY` makes it, --store DIR or ORCH_STORE names another"
+            f"no store at {stores.place}: nothing has been submitted there; "
+            "`orch submit STUDY` makes it, --store or ORCH_STORE names another"
         )
     if create:
-        layout.create()
+        stores.create()
     registry = open_registry(registry_url(settings))
     try:
-        yield Session(settings=settings, layout=layout, registry=registry)
+        yield Session(settings=settings, stores=stores, registry=registry)
     finally:
         registry.close()
 
@@ -116,15 +118,16 @@ def driving(session: Session, study: str) -> Iterator[Lease]:
 
 def registry_url(settings: Settings) -> str:
     """Returns the registry's database URL, or the path of its file: a path may hold what a URL may not."""
-    return settings.registry_url or str(Layout(settings.store.absolute()).registry)
+    return settings.registry_url or str(stores_of(settings).layout.registry)
 
 
 def back_up(session: Session) -> None:
-    """Copies an embedded registry into the store's backups; a database server has its own."""
+    """Copies a registry in a file into the store's backups; a database server has its own."""
+    from orchestrator.registry.location import sqlite_file
     from orchestrator.registry.schema import backup
 
-    if session.settings.registry_url is None:
-        backup(session.layout.registry, session.layout.backups)
+    if (file := sqlite_file(registry_url(session.settings))) is not None:
+        backup(file, session.stores.layout.backups)
 
 
 def new_owner() -> Owner:

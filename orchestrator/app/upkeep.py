@@ -82,8 +82,8 @@ def gc(
 def _half_copies(session: Session, *, older_than_s: float, delete: bool) -> list[tuple[str, int]]:
     """Returns copies of the registry whose writer was killed: path and bytes; deletes them when asked to."""
     found = []
-    for path in durable.leftovers(session.layout.backups, older_than_s=older_than_s):
-        found.append((path.relative_to(session.layout.root).as_posix(), durable.size_of(path)))
+    for path in durable.leftovers(session.stores.layout.backups, older_than_s=older_than_s):
+        found.append((path.relative_to(session.stores.layout.root).as_posix(), durable.size_of(path)))
         if delete:
             path.unlink(missing_ok=True)
     return found

@@ -29,7 +29,10 @@ SWITCHES = {
     "--debug": "debug",
 }
 # flags with a value -> what that is
-VALUED = {"--store": "a directory", "--target": "the name of one of orch.toml's targets"}
+VALUED = {
+    "--store": "a directory or s3://bucket/prefix",
+    "--target": "the name of one of orch.toml's targets",
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class Globals:
         no_input: Never ask.
         yes: Answer every question with yes.
         debug: Show tracebacks.
-        store: Directory of the store.
+        store: Directory or URI of the store.
         target: Table of orch.toml's targets whose settings are in force.
         emitted: Whether standard output has its JSON document already.
     """
@@ -100,7 +103,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
     """Takes the global flags out of a command line wherever they stand; returns the rest.
 
     Raises:
-        UsageError: `--store` without a directory, `--target` without a name.
+        UsageError: `--store` without a place, `--target` without a name.
     """
     found = Globals()
     rest: list[str] = []

@@ -18,9 +18,9 @@ from orchestrator.errors import OrchError, StudyError, TargetError
 
 HELP = """Ablation studies from one YAML file to the paper's table.
 
-Global flags, anywhere on the line: --store DIR (or ORCH_STORE), --target NAME (settings of [targets.NAME] in
-orch.toml), --json (standard output holds JSON only), -q/--quiet, -v/--verbose, --no-color (or NO_COLOR),
---no-input, -y/--yes, --debug.
+Global flags, anywhere on the line: --store DIR or s3://... (or ORCH_STORE), --target NAME (settings of
+[targets.NAME] in orch.toml), --json (standard output holds JSON only), -q/--quiet, -v/--verbose, --no-color
+(or NO_COLOR), --no-input, -y/--yes, --debug.
 
 Exit codes: 0 ok, also when there is nothing to do; 1 some trials failed; 2 usage or invalid study; 3 not
 found; 5 target unreachable or not allowed; 6 results incomplete; 7 another driver holds the study; 130 / 143

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -189,19 +188,14 @@ def logs(
 
     with open_session(current.settings()) as session:
         key = inspect.one_trial(session, trial)
-        path = inspect.log_file(session, key)
+        place = inspect.log_place(session, key)
+        lines = inspect.log_lines(session, key)[-tail:]
         attempts = session.registry.attempts(key)
-    lines: list[str] = []
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            lines = list(deque(file, maxlen=tail or None))
     trace = next((attempt.traceback for attempt in reversed(attempts) if attempt.traceback), "")
     if current.json:
-        current.emit(
-            "logs", trial=key, log=str(path), lines=[line.rstrip("\n") for line in lines], traceback=trace
-        )
+        current.emit("logs", trial=key, log=place, lines=list(lines), traceback=trace)
         return
-    sys.stdout.write(printable("".join(lines)))
+    sys.stdout.write(printable("".join(f"{line}\n" for line in lines)))
     if trace:
         sys.stdout.write(printable(trace) + "\n")
     if not lines and not trace:
@@ -212,9 +206,9 @@ def _driver_log(study: str, tail: int) -> None:
     from orchestrator.app.launch import driver_log
     from orchestrator.console.text import printable
 
-    lines = deque(driver_log(current.settings(), study).splitlines(), maxlen=tail or None)
+    lines = driver_log(current.settings(), study).splitlines()[-tail:]
     if current.json:
-        current.emit("logs", study=study, lines=list(lines))
+        current.emit("logs", study=study, lines=lines)
         return
     sys.stdout.writelines(printable(f"{line}\n") for line in lines)
 

@@ -119,7 +119,7 @@ def report_shape(report: TrialReport) -> dict[str, Any]:
         "code": report.status.code,
         "commit": report.status.commit,
         "checkpoint": report.checkpoint.path if report.checkpoint else None,
-        "log": str(report.log),
+        "log": report.log,
         "attempts": [
             {
                 "epoch": attempt.epoch,

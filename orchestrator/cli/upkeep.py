@@ -19,13 +19,10 @@ def fsck(
     """Compare everything recorded with its digest. Exit 6 when something is damaged and not repaired."""
     from orchestrator.app import fsck as app
     from orchestrator.app.session import open_session
-    from orchestrator.store.checkpoints import DirectoryCheckpoints
-    from orchestrator.store.results import ParquetResults
 
     with open_session(current.settings()) as session:
-        root = session.layout.root
-        checkpoints = DirectoryCheckpoints(root)
-        found = app.examine(session, ParquetResults(root), checkpoints)
+        checkpoints = session.stores.checkpoints
+        found = app.examine(session, session.stores.unread(), checkpoints)
         names = app.labels(session, {key for each in found.damage for key in each.trials})
         mended = app.repair(session, found.damage, checkpoints) if repair and found.damage else None
     left = found.damage if mended is None else mended.left
@@ -82,14 +79,10 @@ def gc(
     """Name what nothing needs: leftovers of dead writers, superseded checkpoints. --delete takes it away."""
     from orchestrator.app import upkeep as app
     from orchestrator.app.session import open_session
-    from orchestrator.store.checkpoints import DirectoryCheckpoints
-    from orchestrator.store.results import ParquetResults
 
     with open_session(current.settings()) as session:
-        root = session.layout.root
-        found = app.gc(
-            session, ParquetResults(root), DirectoryCheckpoints(root), delete=delete, grace_s=grace
-        )
+        stores = session.stores
+        found = app.gc(session, stores.results, stores.checkpoints, delete=delete, grace_s=grace)
     if current.json:
         current.emit(
             "gc",
@@ -111,10 +104,9 @@ def compact() -> None:
     """Join the parts of results into few; readers go on, the old files stay until `orch gc --delete`."""
     from orchestrator.app import upkeep as app
     from orchestrator.app.session import open_session
-    from orchestrator.store.results import ParquetResults
 
     with open_session(current.settings()) as session:
-        before, after = app.compact(session, ParquetResults(session.layout.root))
+        before, after = app.compact(session, session.stores.results)
     if current.json:
         current.emit("compact", before=before, after=after)
     else:

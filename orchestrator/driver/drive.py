@@ -15,7 +15,7 @@ from orchestrator.driver.retry import LIMITS
 from orchestrator.driver.schedule import Schedule
 from orchestrator.errors import OrchError, TargetError
 from orchestrator.model.plan import Resources, State, Trial, TrialKey
-from orchestrator.model.result import ResultRow
+from orchestrator.model.result import PartRef, ResultRow
 from orchestrator.model.run import (
     Bundle,
     Cause,
@@ -162,7 +162,7 @@ class Drive:
 
         Raises:
             LeaseLostError: Another driver took the study over.
-            TargetError: The disk of the store is full or failing.
+            TargetError: The disk of the store is full or failing, or its server cannot be reached.
         """
         try:
             self._run(executor, after_start)
@@ -219,7 +219,7 @@ class Drive:
                         rows.extend(event.rows)
         if not (started or saved or outcomes):
             return
-        part = self.results.write(rows) if rows else None
+        part = self._write(rows) if rows else None
         accepted = self.registry.commit(
             self.lease,
             started=started,
@@ -248,6 +248,14 @@ class Drive:
         self._forget_damaged(batch)
         self._retire([event.checkpoint for event in saved])
         self._block()
+
+    def _write(self, rows: Sequence[ResultRow]) -> PartRef:
+        try:
+            return self.results.write(rows)
+        except TargetError as error:
+            raise TargetError(
+                f"{error}. Nothing that was recorded is lost: `orch resume {self.study}` goes on"
+            ) from error
 
     def _block(self) -> None:
         """Commits what can no longer run because of a parent."""

@@ -25,7 +25,7 @@ from orchestrator.model.run import (
     Reported,
     Started,
 )
-from orchestrator.ports import CheckpointStore
+from orchestrator.ports import CheckpointStore, LogStore
 from workloads.api import Placement, Report, Spec
 
 REPORT_EVERY_S = 0.2  # of one trial: the live view needs no more, and a fast workload would drown it
@@ -48,13 +48,13 @@ class Worker:
     Attributes:
         checkpoints: Where checkpoints are.
         modules: Packages that `workload: package.module:SPEC` may name.
-        logs: Directory of the trials' log files ("<store>/logs"), or "" for none.
+        logs: Where the trials' logs are, or None for none.
         resolve: From a study's `workload:` (and `modules`) to its Spec.
     """
 
     checkpoints: CheckpointStore
     modules: tuple[str, ...] = ()
-    logs: str = ""
+    logs: LogStore | None = None
     resolve: Callable[..., Spec] = resolve_by_name
 
 

@@ -44,13 +44,21 @@ def evaluate(
         control: What the driver wants.
         log: Turned to the trial that is running.
     """
+    parents: list[Path] = []
     try:
-        parents = [store.open(parent) for parent in bundle.parents]
-    except (Exception, SystemExit) as error:
-        failure = failure_of(error)
-        yield [event for effort in efforts for event in (effort.start(), effort.fail(failure))]
-        return
-    session = _Session(bundle, parents, workload, control, log)
+        try:
+            parents += (store.open(parent) for parent in bundle.parents)
+        except (Exception, SystemExit) as error:
+            failure = failure_of(error)
+            yield [event for effort in efforts for event in (effort.start(), effort.fail(failure))]
+            return
+        yield from _evaluate(_Session(bundle, parents, workload, control, log), efforts, log)
+    finally:
+        for parent in parents:
+            store.done(parent)
+
+
+def _evaluate(session: _Session, efforts: Sequence[Effort], log: TrialLog) -> Iterator[Sequence[Event]]:
     alone = 0
     while waiting := [effort for effort in efforts if not effort.over]:
         batch = waiting[:1] if alone else waiting

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from types import TracebackType
 
-from orchestrator.errors import CorruptError
+from orchestrator.errors import CorruptError, TargetError
 from orchestrator.model.run import Cause, Failure
 
 MESSAGE_LIMIT = 500
@@ -54,6 +54,8 @@ def cause_of(error: BaseException) -> Cause:
     for each in _chain(error):
         if isinstance(each, CorruptError):
             return Cause.CORRUPT
+        if isinstance(each, TargetError):  # the store cannot be reached: the next trial would not fare better
+            return Cause.DISK
         text = str(each).lower()
         if isinstance(each, MemoryError) or type(each).__name__ in _MEMORY_NAMES:
             return Cause.OUT_OF_MEMORY

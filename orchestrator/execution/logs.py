@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from orchestrator.errors import OrchError
 from orchestrator.execution.failures import failure_of, redacted
+from orchestrator.ports import LogStore
 
 LIMIT_BYTES = 4 * 1024 * 1024  # of a file; one older file of the same size is kept beside it
 
@@ -18,18 +20,21 @@ LIMIT_BYTES = 4 * 1024 * 1024  # of a file; one older file of the same size is k
 class TrialLog(io.TextIOBase):
     """A text stream into the log of the trial that is running; the file appears with its first line."""
 
-    def __init__(self, directory: str, *, echo: TextIO | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self, store: LogStore | None, *, echo: TextIO | None = None, limit_bytes: int = LIMIT_BYTES
+    ) -> None:
         """Writes nowhere until `turn_to` names a trial.
 
         Args:
-            directory: Where the logs are; "" keeps none.
+            store: Where the logs are; None keeps none.
             echo: Also gets everything (the debugger's terminal), or None.
             limit_bytes: Where a file is rotated.
         """
-        self._directory = directory
+        self._store = store
         self._echo = echo
         self._limit = limit_bytes
         self._key = ""
+        self._path: Path | None = None
         self._file: TextIO | None = None
         self._size = 0
 
@@ -68,10 +73,10 @@ class TrialLog(io.TextIOBase):
 
     def put(self, text: str) -> None:
         """Writes text into the file only."""
-        if not self._directory or not self._key or not text:
+        if self._store is None or not self._key or not text:
             return
         # A log that cannot be written must not end a training: the disk's state is told by checkpoints.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, OrchError):
             if self._file is None or self._size > self._limit:
                 self._open()
             assert self._file is not None
@@ -80,22 +85,27 @@ class TrialLog(io.TextIOBase):
             self._size += len(text)
 
     def _open(self) -> None:
-        path = Path(self._directory) / f"{self._key}.log"
+        assert self._store is not None
+        if self._path is None:
+            self._path = self._store.open(f"{self._key}.log")
         if self._file is not None:
-            self._shut()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._size = path.stat().st_size if path.exists() else 0
+            self._file.close()
+            self._file = None
+        self._size = self._path.stat().st_size if self._path.exists() else 0
         if self._size > self._limit:
-            path.replace(path.with_suffix(".log.1"))
+            self._path.replace(self._path.with_suffix(".log.1"))
             self._size = 0
         # Line by line, so that the log of a killed worker says how far it came.
-        self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+        self._file = self._path.open("a", encoding="utf-8", errors="replace", buffering=1)
 
     def _shut(self) -> None:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
             self._file = None
+        if self._path is not None and self._store is not None:
+            self._store.close(f"{self._key}.log")
+            self._path = None
 
 
 class _Handler(logging.Handler):

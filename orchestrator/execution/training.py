@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import CorruptError
+from orchestrator.errors import CorruptError, TargetError
 from orchestrator.execution.effort import Control, Effort
 from orchestrator.execution.failures import ReportError, failure_of
 from orchestrator.execution.history import (
@@ -49,12 +50,33 @@ def train(
         control: What the driver wants.
         log: Of the first trial; fused ones share it.
     """
+    try:
+        yield from _train(bundle, efforts, workload, config, store, control, log)
+    finally:
+        for effort in efforts:
+            if effort.resume is not None:
+                store.done(effort.resume)
+
+
+def _train(
+    bundle: Bundle,
+    efforts: Sequence[Effort],
+    workload: Workload,
+    config: Any,
+    store: CheckpointStore,
+    control: Callable[[], Control],
+    log: TrialLog,
+) -> Iterator[Sequence[Event]]:
     events: list[Event] = []
     for effort in efforts:
         events.append(effort.start())
         log.turn_to(effort.key)
         log.note(f"started, epoch {effort.claim.epoch}: {effort.claim.trial.label}")
-        state = restore(effort, store)
+        try:
+            state = restore(effort, store)
+        except (TargetError, OSError) as error:  # nothing says that the checkpoint is bad
+            events.append(effort.fail(failure_of(error)))
+            continue
         if "restarted" in effort.notes:
             log.note(effort.notes["restarted"])
         if state is not None:
@@ -78,15 +100,24 @@ def restore(effort: Effort, store: CheckpointStore) -> State | None:
 
     Returns:
         The state of a training that had already ended when the checkpoint was written, else None.
+
+    Raises:
+        TargetError: The store cannot be reached.
+        OSError: No room for a copy of the checkpoint.
     """
     damage = []
     for checkpoint in (effort.claim.resume, *effort.claim.older):
         if checkpoint is None:
             continue
         try:
-            directory = store.open(checkpoint)
-            history = History.read(directory)
+            effort.resume = store.open(checkpoint)
+            history = History.read(effort.resume)
         except (CorruptError, OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            if effort.resume is not None:
+                store.done(effort.resume)
+                effort.resume = None
             damage.append(
                 f"checkpoint {checkpoint.path} at step {checkpoint.step} cannot be used "
                 f"({type(error).__name__}: {error})"
@@ -96,7 +127,6 @@ def restore(effort: Effort, store: CheckpointStore) -> State | None:
             effort.notes["restarted"] = f"{'; '.join(damage)}; went on from step {checkpoint.step}"
         effort.claim = replace(effort.claim, resume=checkpoint, older=())
         effort.history = history
-        effort.resume = directory
         effort.notes["resumed_at_step"] = checkpoint.step
         return State(history.ended) if history.ended else None
     if damage:

@@ -8,7 +8,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
+# A secret key may hold slashes, so that no '@' before the query is taken for part of a path.
+_USERINFO = re.compile(r"(?<=://)[^\s?#]*@")
+_BUCKET = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?")  # of other schemes a host
 _SECRETS = frozenset(
     {"access_key", "secret_key", "session_token", "account_key", "sas_token", "password", "token"}
 )
@@ -39,14 +41,14 @@ def checked(text: str) -> str:
         return text
     parts = urlsplit(text)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if "@" in parts.netloc or _SECRETS & {name.lower() for name in options}:
+    if "@" in parts.netloc + parts.path or _SECRETS & {name.lower() for name in options}:
         raise ValueError(
             "a store's URI holds no credentials: put them into the environment (AWS_ACCESS_KEY_ID, "
             "AWS_SECRET_ACCESS_KEY) or into ~/.aws/credentials, and write s3://bucket/prefix"
         )
     if parts.scheme == "file":
         return unquote(parts.path)
-    if not parts.netloc:
+    if not _BUCKET.fullmatch(parts.netloc):
         raise ValueError("a store's URI names a bucket: s3://bucket/prefix")
     if ".." in parts.path.split("/") or parts.fragment:
         raise ValueError("a store's URI is s3://bucket/prefix, without '..' and without '#'")

@@ -5,13 +5,12 @@ Each has one conformance suite in tests/contracts/, run over every adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.model.mirror import MirrorRun, OutboxItem
 from orchestrator.model.plan import Assignment, Plan, Resources, State, Trial, TrialKey, TrialStatus
-from orchestrator.model.result import PartRef, ResultRow, Snapshot
+from orchestrator.model.result import PartRef, Snapshot
 from orchestrator.model.run import (
     Attempt,
     Bundle,
@@ -26,6 +25,9 @@ from orchestrator.model.run import (
     Submission,
 )
 from orchestrator.ports.launcher import Launcher as Launcher
+from orchestrator.ports.stores import CheckpointStore as CheckpointStore
+from orchestrator.ports.stores import LogStore as LogStore
+from orchestrator.ports.stores import ResultStore as ResultStore
 
 
 class Clock(Protocol):
@@ -285,90 +287,6 @@ class Registry(Protocol):
 
     def close(self) -> None:
         """Closes connections."""
-        ...
-
-
-# --- store ------------------------------------------------------------------------------------------
-
-
-class ResultStore(Protocol):
-    """Immutable Parquet parts."""
-
-    def write(self, rows: Sequence[ResultRow]) -> PartRef:
-        """Writes one part durably (temporary name, fsync, rename, fsync of the directory)."""
-        ...
-
-    def read(self, parts: Sequence[PartRef], keys: Collection[TrialKey] | None = None) -> Sequence[ResultRow]:
-        """Returns the rows of the trials (or all), after checking each part's digest.
-
-        Raises:
-            CorruptError: A part is missing or its bytes changed.
-        """
-        ...
-
-    def compact(self, parts: Sequence[PartRef], *, valid: Mapping[TrialKey, str] | None = None) -> PartRef:
-        """Writes one part that holds the rows of all these; the old files stay.
-
-        Args:
-            parts: What is to be joined.
-            valid: Trial -> path of the part with its valid rows (`Registry.results`); other rows are
-                left out, since in one file they could not be told apart any more.
-        """
-        ...
-
-    def sweep(
-        self, listed: Sequence[PartRef], *, older_than_s: float, dry: bool = False
-    ) -> Sequence[tuple[str, int]]:
-        """Deletes unlisted parts and temporary files older than a grace period; `dry` only names them.
-
-        Returns:
-            Their paths and sizes in bytes.
-        """
-        ...
-
-
-class CheckpointStore(Protocol):
-    """Atomic checkpoint directories; picklable, since workers write and the driver deletes."""
-
-    def save(
-        self, trial: TrialKey, *, serial: int, step: int, write: Callable[[Path], None]
-    ) -> CheckpointRef:
-        """Writes a checkpoint durably: temporary directory, digests file, fsync, rename."""
-        ...
-
-    def open(self, checkpoint: CheckpointRef) -> Path:
-        """Returns the directory after checking every digest.
-
-        Raises:
-            CorruptError: Missing or damaged; the directory has been set aside.
-        """
-        ...
-
-    def check(self, checkpoint: CheckpointRef) -> str | None:
-        """Returns what is wrong with a checkpoint, or None; changes nothing."""
-        ...
-
-    def delete(self, checkpoint: CheckpointRef) -> None:
-        """Deletes a checkpoint; nothing happens when it is gone."""
-        ...
-
-    def sweep(
-        self,
-        *,
-        older_than_s: float,
-        listed: Collection[CheckpointRef] | None = None,
-        dry: bool = False,
-    ) -> Sequence[tuple[str, int]]:
-        """Deletes what interrupted writers left behind; `dry` only names it.
-
-        Args:
-            older_than_s: Grace period; longer than any checkpoint takes to write and to be recorded.
-            listed: Every recorded checkpoint: then unrecorded ones go too. None keeps them.
-            dry: Delete nothing.
-
-        Returns:
-            Paths and sizes in bytes.
-        """
         ...
 
 

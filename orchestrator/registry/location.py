@@ -62,6 +62,16 @@ def parse(url: str) -> URL:
     raise TargetError(f"a registry on {backend!r} is not supported; allowed are sqlite and postgresql")
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Returns the file of a SQLite registry, None for a registry on a server.
+
+    Raises:
+        TargetError: As `parse`.
+    """
+    parsed = parse(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
 def shown(url: URL) -> str:
     """Returns the address as it may be printed: no password, no query."""
     if url.get_backend_name() == "sqlite":

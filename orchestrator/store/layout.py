@@ -1,9 +1,13 @@
-"""Where things are in a store. Knowing it makes nothing: `create` is called before the first write."""
+"""Where files are in a store's directory. Knowing it makes nothing: `create` comes before the first write.
+
+A store in a bucket has such a directory too, on each machine that drives it, for what is no object.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -31,21 +35,6 @@ class Layout:
         return self.root / "registry.db"
 
     @property
-    def results(self) -> Path:
-        """Parquet parts."""
-        return self.root / "results"
-
-    @property
-    def checkpoints(self) -> Path:
-        """A folder for each trial, in it one for each checkpoint."""
-        return self.root / "checkpoints"
-
-    @property
-    def logs(self) -> Path:
-        """Logs of drivers and workers."""
-        return self.root / "logs"
-
-    @property
     def backups(self) -> Path:
         """Copies of the registry."""
         return self.root / "backups"
@@ -60,18 +49,27 @@ class Layout:
         """The tracking server's artifacts, when they are kept here."""
         return self.root / "mlartifacts"
 
-    def exists(self) -> bool:
-        """Returns whether anything was ever written here."""
-        return self.registry.exists() or self.results.exists()
+    @property
+    def lock(self) -> Path:
+        """Held by the process that mirrors."""
+        return self.root / "mirror.lock"
 
-    def create(self) -> None:
-        """Makes the folders, with permissions by the user's umask, and checks that they take files.
+    @property
+    def parts(self) -> Path:
+        """Copies of the parts of a store in a bucket."""
+        return self.root / "parts"
+
+    def create(self, folders: Collection[str] = ()) -> None:
+        """Makes the directory and folders in it, by the user's umask, and checks that they take files.
+
+        Args:
+            folders: Names, besides that of the backups.
 
         Raises:
             TargetError: It cannot be made or written; says where and why.
         """
         try:
-            for folder in (self.results, self.checkpoints, self.logs, self.backups):
+            for folder in (self.backups, *(self.root / name for name in folders)):
                 folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
                 file.write(b"orch")

@@ -28,6 +28,7 @@ from orchestrator.model.run import (
 )
 from orchestrator.ports import Executor
 from orchestrator.store.checkpoints import DirectoryCheckpoints
+from orchestrator.store.logs import DirectoryLogs
 from tests.toy_workload import Config
 from workloads.api import to_plain
 
@@ -238,4 +239,4 @@ def curve(finished: Finished) -> list[tuple[int, float]]:
 
 
 def worker(root: Path) -> Worker:
-    return Worker(checkpoints=DirectoryCheckpoints(root), logs=str(root / "logs"), modules=("tests",))
+    return Worker(checkpoints=DirectoryCheckpoints(root), logs=DirectoryLogs(root), modules=("tests",))

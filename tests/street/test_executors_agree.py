@@ -1,4 +1,4 @@
-"""The same study inline and on Ray: every value equal, bit for bit, seed by seed."""
+"""The same study inline in a directory and on Ray in a bucket: every value equal, bit for bit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 
 import orchestrator
+from tests.contracts.object_server import Bucket, bucket, s3_server
 from tests.street.orch import Orch
+
+__all__ = ["bucket", "s3_server"]
 
 STUDY = """
 api_version: 1
@@ -30,19 +33,29 @@ tables:
 """
 
 
-def values(directory: Path, executor: str, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+def values(directory: Path, executor: str, store: str, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     directory.mkdir()
-    orch = Orch(directory=directory, executor=executor)
+    registry = f"sqlite:///{directory}/registry.db"
+    orch = Orch(
+        directory=directory,
+        executor=executor,
+        environment={"ORCH_STORE": store, "ORCH_REGISTRY_URL": registry},
+    )
     done = orch("submit", orch.study(STUDY), "--json").json
     assert done["counts"]["succeeded"] == 4 + 4
+    assert orch("--json", "fsck").json["damage"] == []
     monkeypatch.chdir(directory)
-    frame = orchestrator.frame("both", store=directory / "store")
+    monkeypatch.setenv("ORCH_REGISTRY_URL", registry)
+    frame = orchestrator.frame("both", store=store)
     return frame.select("evaluation", "@kind", "@member", "seed", "step", "metric", "value").sort(pl.all())
 
 
-def test_inline_and_ray_agree_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inline = values(tmp_path / "inline", "inline", monkeypatch)
-    ray = values(tmp_path / "ray", "ray", monkeypatch)
+def test_inline_and_ray_agree_bit_for_bit(
+    tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inline = values(tmp_path / "inline", "inline", str(tmp_path / "inline" / "store"), monkeypatch)
+    ray = values(tmp_path / "ray", "ray", bucket.objects.uri, monkeypatch)
+    assert {name.split("/")[0] for name in bucket.names()} == {"results", "checkpoints", "logs"}
     # curves of 5 metrics, 2 of the test, 4 of the description, for 4 trainings; 2 for each of 4 conditions
     assert inline.height == 4 * (5 + 2 + 4) + 4 * 2
     assert inline.equals(ray)

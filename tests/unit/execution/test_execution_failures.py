@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from orchestrator.errors import CorruptError
+from orchestrator.errors import CorruptError, TargetError
 from orchestrator.execution.failures import MESSAGE_LIMIT, TRACEBACK_LIMIT, failure_of, redacted
 from orchestrator.model.run import Cause
 
@@ -37,6 +37,7 @@ def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseE
         (OSError(errno.EROFS, "Read-only file system"), Cause.DISK),
         (OSError(errno.EACCES, "Permission denied"), Cause.ERROR),
         (CorruptError("digest"), Cause.CORRUPT),
+        (TargetError("the bucket does not answer"), Cause.DISK),
         (ValueError("memory"), Cause.ERROR),
         (SystemExit(1), Cause.ERROR),
     ],

@@ -34,6 +34,7 @@ from orchestrator.model.run import (
     Started,
 )
 from orchestrator.store.checkpoints import DirectoryCheckpoints
+from orchestrator.store.logs import DirectoryLogs
 from tests.contracts.execution_fixtures import evaluation, training
 from tests.toy_workload import SPEC
 from workloads.api import Condition, Placement, Report, Spec
@@ -112,7 +113,7 @@ def run(
     control: Callable[[], Control] = Control,
     resolve: Callable[..., Spec] = spec,
 ) -> list[Event]:
-    worker = Worker(checkpoints=DirectoryCheckpoints(root), logs=str(root / "logs"), resolve=resolve)
+    worker = Worker(checkpoints=DirectoryCheckpoints(root), logs=DirectoryLogs(root), resolve=resolve)
     events: list[Event] = []
     options = {} if clock is None else {"clock": clock}
     run_bundle(work, worker, site=SITE, emit=events.append, control=control, **options)

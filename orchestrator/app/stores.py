@@ -1,0 +1,109 @@
+"""From a store's place to the adapters: a directory, or a bucket with a small directory beside it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import platformdirs
+
+from orchestrator.errors import UsageError
+from orchestrator.model.place import directory, is_uri, local_name
+from orchestrator.store.layout import Layout
+
+if TYPE_CHECKING:
+    from orchestrator.ports import CheckpointStore, LogStore
+    from orchestrator.settings import Settings
+    from orchestrator.store.objects import Objects
+    from orchestrator.store.results import ParquetResults
+
+FOLDERS = ("results", "checkpoints", "logs")
+
+
+@final
+class Stores:
+    """A store's parts, checkpoints and logs, and its directory on this machine."""
+
+    def __init__(self, place: str) -> None:
+        """Takes a place as `Settings.store` has it; nothing is made or reached."""
+        self.remote = is_uri(place)
+        root = (
+            Path(platformdirs.user_state_dir("orch")) / "stores" / local_name(place)
+            if self.remote
+            else directory(place)
+        )
+        self.layout = Layout(root)
+        self.place = place if self.remote else str(self.layout.root)
+
+    @cached_property
+    def results(self) -> ParquetResults:
+        """The parts."""
+        return self._results(self.layout.parts)
+
+    def unread(self) -> ParquetResults:
+        """Returns the parts for one who wants to see their bytes anew: no copy is trusted."""
+        return self._results(None)
+
+    @cached_property
+    def checkpoints(self) -> CheckpointStore:
+        """The checkpoints."""
+        from orchestrator.store.checkpoints import DirectoryCheckpoints
+        from orchestrator.store.object_checkpoints import ObjectCheckpoints
+
+        return ObjectCheckpoints(self._objects) if self.remote else DirectoryCheckpoints(self.layout.root)
+
+    @cached_property
+    def logs(self) -> LogStore:
+        """The trials' logs."""
+        from orchestrator.store.logs import DirectoryLogs, ObjectLogs
+
+        return ObjectLogs(self._objects) if self.remote else DirectoryLogs(self.layout.root)
+
+    def create(self) -> None:
+        """Makes the folders of a directory, or checks that the bucket answers.
+
+        Raises:
+            TargetError: It cannot be made, written or reached.
+        """
+        self.layout.create(() if self.remote else FOLDERS)
+        self.reach()
+
+    def reach(self) -> None:
+        """Checks that the bucket of a store answers.
+
+        Raises:
+            TargetError: It does not, or there is none.
+        """
+        if self.remote:
+            self._objects.require()
+
+    @cached_property
+    def _objects(self) -> Objects:
+        from orchestrator.store.objects import Objects
+
+        return Objects(self.place)
+
+    def _results(self, copies: Path | None) -> ParquetResults:
+        from orchestrator.store.part_files import PartFolder, PartObjects
+        from orchestrator.store.results import ParquetResults
+
+        return ParquetResults(
+            PartObjects(self._objects, copies) if self.remote else PartFolder(self.layout.root)
+        )
+
+
+def stores_of(settings: Settings) -> Stores:
+    """Returns the configured store.
+
+    Raises:
+        UsageError: A store in a bucket without a database for its registry.
+    """
+    found = Stores(settings.store)
+    if found.remote and settings.registry_url is None:
+        raise UsageError(
+            f"the store {settings.store} is no place for a database: its registry needs one. Write "
+            'registry_url = "postgresql://user@host/orch" into orch.toml (or set ORCH_REGISTRY_URL); for one '
+            'machine that alone uses the store "sqlite:////home/me/registry.db" will do'
+        )
+    return found
