@@ -64,6 +64,7 @@ def _join(session: Session) -> Join | None:
     return Join(
         address=settings.ray_address,
         store=None if session.stores.remote else session.stores.layout.root,
+        reach=session.stores.objects.require if session.stores.remote else None,
         data=Path(session.data),
         # The code of a job has come with the job.
         freeze=None if in_job() else partial(freeze, settings.workload_modules),

@@ -51,14 +51,14 @@ class Stores:
         from orchestrator.store.checkpoints import DirectoryCheckpoints
         from orchestrator.store.object_checkpoints import ObjectCheckpoints
 
-        return ObjectCheckpoints(self._objects) if self.remote else DirectoryCheckpoints(self.layout.root)
+        return ObjectCheckpoints(self.objects) if self.remote else DirectoryCheckpoints(self.layout.root)
 
     @cached_property
     def logs(self) -> LogStore:
         """The trials' logs."""
         from orchestrator.store.logs import DirectoryLogs, ObjectLogs
 
-        return ObjectLogs(self._objects) if self.remote else DirectoryLogs(self.layout.root)
+        return ObjectLogs(self.objects) if self.remote else DirectoryLogs(self.layout.root)
 
     def create(self) -> None:
         """Makes the folders of a directory, or checks that the bucket answers.
@@ -76,10 +76,11 @@ class Stores:
             TargetError: It does not, or there is none.
         """
         if self.remote:
-            self._objects.require()
+            self.objects.require()
 
     @cached_property
-    def _objects(self) -> Objects:
+    def objects(self) -> Objects:
+        """The bucket of a store that has one."""
         from orchestrator.store.objects import Objects
 
         return Objects(self.place)
@@ -89,7 +90,7 @@ class Stores:
         from orchestrator.store.results import ParquetResults
 
         return ParquetResults(
-            PartObjects(self._objects, copies) if self.remote else PartFolder(self.layout.root)
+            PartObjects(self.objects, copies) if self.remote else PartFolder(self.layout.root)
         )
 
 

@@ -60,6 +60,7 @@ class Join:
         address: Its head, HOST:PORT, or "auto".
         store: Directory of the store, which every node must see; None when it is no path.
         data: Directory of the data sets, which every node must have if this one has it.
+        reach: Raises an OrchError on a node that cannot use a store that is no path; picklable.
         freeze: Writes the code that workers are to run into a directory, and returns the archive; None
             when they have this process's code already, as within a Ray job.
     """
@@ -67,6 +68,7 @@ class Join:
     address: str
     store: Path | None
     data: Path
+    reach: Callable[[], None] | None = None
     freeze: Callable[[Path], Path] | None = None
 
 
@@ -115,7 +117,7 @@ def _joined(join: Join, directory: Path) -> Iterator[None]:
     with _ray_failures(f"the Ray cluster at {join.address} cannot be joined"), _kept_signals():
         ray.init(address=join.address, runtime_env=environment, **_quiet())
     try:
-        check_nodes(store=join.store, data=join.data)
+        check_nodes(store=join.store, data=join.data, reach=join.reach)
         yield
     finally:
         ray.shutdown()

@@ -6,12 +6,12 @@ import contextlib
 import platform
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import TargetError
+from orchestrator.errors import OrchError, TargetError
 
 PROBE_S = 60.0  # nodes that have never run our code unpack it first
 MARKER = ".tmp-probe-"  # swept like any leftover, should its writer be killed
@@ -25,11 +25,13 @@ class Asked:
         marker: A file that this process wrote into the store; None when the store is no path.
         word: What stands in it.
         data: Directory of the data sets; None when this process has none either.
+        reach: Raises an OrchError where a store that is no path cannot be used.
     """
 
     marker: str | None = None
     word: str = ""
     data: str | None = None
+    reach: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Seen:
         shared: Whether the marker is there and has the word.
         data: Whether the directory of the data sets is there.
         code: File of the `orchestrator` that it imports.
+        unreached: Why it cannot use a store that is no path.
     """
 
     host: str
@@ -49,6 +52,7 @@ class Seen:
     shared: bool
     data: bool
     code: str
+    unreached: str = ""
 
 
 def look(asked: Asked) -> Seen:
@@ -59,21 +63,29 @@ def look(asked: Asked) -> Seen:
     if asked.marker is not None:
         with contextlib.suppress(OSError):
             found = Path(asked.marker).read_text(encoding="utf-8")
+    unreached = ""
+    if asked.reach is not None:
+        try:
+            asked.reach()
+        except OrchError as error:
+            unreached = str(error)
     return Seen(
         host=socket.gethostname(),
         python=_python(),
         shared=asked.marker is None or found == asked.word,
         data=asked.data is None or Path(asked.data).is_dir(),
         code=orchestrator.__file__,
+        unreached=unreached,
     )
 
 
-def check_nodes(*, store: Path | None, data: Path) -> Sequence[Seen]:
+def check_nodes(*, store: Path | None, data: Path, reach: Callable[[], None] | None = None) -> Sequence[Seen]:
     """Returns what every living node of the connected cluster sees, when all of them can work.
 
     Args:
         store: Directory of the store, which every node must see; None when it is an object store.
         data: Directory of the data sets, which every node must have when this one has it.
+        reach: Called on every node; raises an OrchError where an object store cannot be used.
 
     Raises:
         TargetError: Says which nodes cannot work and what they lack.
@@ -82,7 +94,7 @@ def check_nodes(*, store: Path | None, data: Path) -> Sequence[Seen]:
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
     with _marked(store) as (marker, word):
-        asked = Asked(marker=marker, word=word, data=str(data) if data.is_dir() else None)
+        asked = Asked(marker=marker, word=word, data=str(data) if data.is_dir() else None, reach=reach)
         answers = [(node["NodeManagerHostname"], _ask(ray, node["NodeID"], asked)) for node in nodes]
         seen = [_answer(ray, host, answer) for host, answer in answers]
     troubles = [trouble for each in seen for trouble in _troubles(each, store, data)]
@@ -102,6 +114,8 @@ def _troubles(seen: Seen | str, store: Path | None, data: Path) -> Iterator[str]
             f"{seen.host} does not see the store {store}: give `store` a path that is shared by all nodes, "
             "or s3://bucket/prefix"
         )
+    if seen.unreached:
+        yield f"{seen.host}: {seen.unreached}"
     if not seen.data:
         yield f"{seen.host} has no directory {data}: put the data sets there on every node, or set `data_dir`"
     if seen.python != _python():

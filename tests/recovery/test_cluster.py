@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.contracts.object_server import Bucket, bucket, s3_server
 from tests.recovery.invariants import assert_invariants, finished, golden
 from tests.recovery.ray_nodes import Nodes, cluster
 from tests.street.orch import Orch, until
+
+__all__ = ["bucket", "s3_server"]
 
 STUDY = """
 api_version: 1
@@ -109,6 +112,24 @@ def test_a_node_that_does_not_see_the_store_or_the_data_is_refused(standing: Nod
     # Nothing was tried, and nothing is left behind.
     assert {each["state"] for each in orch("show", "demo", "--json").json["trials"]} == {"pending"}
     assert list((tmp_path / "store").glob(".tmp-*")) == []
+
+
+def test_a_store_in_a_bucket_is_tried_from_every_node(tmp_path: Path, bucket: Bucket) -> None:
+    with cluster() as nodes:  # after the bucket: nodes use the credentials of their own environment
+        orch = over(nodes, tmp_path)
+        orch.environment["ORCH_STORE"] = bucket.objects.uri
+        orch.environment["ORCH_REGISTRY_URL"] = f"sqlite:///{tmp_path}/registry.db"
+        file, gate, _ = study_of(orch)
+        gate.touch()
+        nodes.start("lost", before=["env", "AWS_ENDPOINT_URL=http://127.0.0.1:1"])
+        said = " ".join(orch("submit", file, code=5).err.split())
+        assert "the cluster cannot run this study" in said
+        assert f"the store {bucket.objects.uri} (bucket studies): cannot open" in said
+        nodes.kill("lost")
+        finished = orch("resume", "demo", "--json").json
+    assert finished["counts"]["succeeded"] == 6 + 12
+    assert orch("--json", "fsck").json["damage"] == []
+    assert not (tmp_path / "store").exists()
 
 
 def test_who_has_no_token_is_told_so(standing: Nodes, tmp_path: Path) -> None:
