@@ -34,7 +34,7 @@ def recorded(orch: Orch, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int
         monkeypatch.setenv(name, value)
     with open_session(load_settings()) as session:
         found = session.registry.all_checkpoints()
-        return [(each.trial, each.step, session.layout.root / each.path) for each in found]
+        return [(each.trial, each.step, session.stores.layout.root / each.path) for each in found]
 
 
 @pytest.mark.parametrize("harm", ["newest flipped", "newest cut", "all flipped", "all gone"])
