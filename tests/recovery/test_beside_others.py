@@ -91,9 +91,11 @@ def test_readers_beside_writers_see_whole_states_only(tmp_path: Path) -> None:
         while not over.is_set():
             try:
                 with open_session(load_settings()) as session:
-                    store = ParquetResults(session.layout.root)
+                    store = ParquetResults(session.stores.layout.root)
                     parts = session.registry.parts()
-                    rows = sum(pq.read_metadata(session.layout.root / part.path).num_rows for part in parts)
+                    rows = sum(
+                        pq.read_metadata(session.stores.layout.root / part.path).num_rows for part in parts
+                    )
                     assert rows == sum(part.rows for part in parts), "a part has other rows than listed"
                     done = sum(
                         count
@@ -107,7 +109,7 @@ def test_readers_beside_writers_see_whole_states_only(tmp_path: Path) -> None:
                     for submission in session.registry.studies():
                         build_tables(session, study_of(session, submission.study))
                     if which == 0:
-                        found = fsck.examine(session, store, DirectoryCheckpoints(session.layout.root))
+                        found = fsck.examine(session, store, DirectoryCheckpoints(session.stores.layout.root))
                         bad = [each for each in found.damage if each.kind != "checkpoint"]
                         assert not bad, f"damage: {bad}"
                 looks[which] += 1
