@@ -10,6 +10,7 @@ from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, Tr
 if TYPE_CHECKING:
     from orchestrator.app.inspect import Status, TrialReport
     from orchestrator.app.run import Finish
+    from orchestrator.model.claim import Judged
     from orchestrator.model.job import JobStatus
 
 
@@ -74,6 +75,33 @@ def status_shape(status: Status, job: JobStatus | None = None) -> dict[str, Any]
         "failures": [trial_shape(trial, found) for trial, found in status.failures],
         "driver": {"host": status.driver.host, "pid": status.driver.pid} if status.driver else None,
         "job": {"id": job.id, "state": job.state.value, "message": job.message} if job else None,
+    }
+
+
+def claim_shape(claim: Judged) -> dict[str, Any]:
+    """Returns a judged claim with its evidence."""
+    return {
+        "name": claim.name,
+        "says": claim.says,
+        "kind": claim.kind,
+        "metric": claim.metric,
+        "verdict": claim.verdict.value,
+        "rule": claim.rule,
+        "evidence": [
+            {
+                "where": dict(each.where),
+                "contrast": each.contrast,
+                "difference": each.difference,
+                "interval": list(each.interval) if each.interval else None,
+                "p": each.p,
+                "against": each.against,
+                "n": each.n,
+                "left_out": each.left_out,
+                "missing": each.missing,
+                "verdict": each.verdict.value,
+            }
+            for each in claim.evidence
+        ],
     }
 
 

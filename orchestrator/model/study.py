@@ -130,6 +130,7 @@ class TableSpec:
         attributes: Column label -> selection of the description to print; key is the attribute
             ("parameters"), value the dimensions' labels that say whose.
         average_over: Dimensions that may be averaged within a seed.
+        root: Key of the document that it stands under, for messages.
     """
 
     name: str
@@ -150,6 +151,28 @@ class TableSpec:
     average_over: tuple[str, ...] = ()
     at: At = field(default_factory=At)
     caption: str = ""
+    root: str = "tables"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimSpec:
+    """A claim as declared: a statement, and the comparison that would show it.
+
+    Attributes:
+        says: The statement, for people.
+        kind: What is claimed of the columns of `table`: the first is higher or lower than the second, or
+            similar to it; they rise or fall in their order; one of them is the best.
+        table: What is compared: a row for each combination of labels, a column for each group.
+        margin: Of "similar", in the metric's units.
+        best: Label of "best", and whether the smallest or the largest is.
+    """
+
+    name: str
+    says: str
+    kind: Literal["higher", "lower", "similar", "rising", "falling", "best"]
+    table: TableSpec
+    margin: float | None = None
+    best: tuple[str, Literal["min", "max"]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +195,7 @@ class Study:
         patches: `--set` values (dotted path -> value) that were applied last.
         document: The merged document (after `extends`, before patches) as plain data: loading it
             again gives this study.
-        ignored: Keys that this version checks for their place only ("search", "claims", ...).
+        ignored: Keys that this version checks for their place only ("search", "budget", ...).
         places: Document path ("tables.table_2.rows") -> (file, line, column).
     """
 
@@ -187,6 +210,7 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     evaluations: tuple[Evaluation, ...] = ()
     tables: tuple[TableSpec, ...] = ()
+    claims: tuple[ClaimSpec, ...] = ()
     resources: tuple[ResourceRule, ...] = ()
     fuse: int = 1
     patches: Mapping[str, Any] = field(default_factory=dict)

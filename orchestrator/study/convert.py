@@ -212,11 +212,11 @@ def _table(name: str, file: TableFile, problems: Problems) -> TableSpec:
         percent=file.percent,
         best=file.best,
         within=tuple(file.within),
-        fail_when=_fail_when(file.fail_when, (*at, "fail_when"), problems),
+        fail_when=fail_when(file.fail_when, (*at, "fail_when"), problems),
         missing=file.missing,
         attributes={label: where(each) for label, each in file.attributes.items()},
         average_over=tuple(file.average_over),
-        at=_at(file.at, (*at, "at"), problems),
+        at=point(file.at, (*at, "at"), problems),
         caption=file.caption,
     )
 
@@ -227,7 +227,8 @@ def _axis(declared: Any) -> Axis:
     return Axis(dimensions=tuple(declared))
 
 
-def _fail_when(text: str | None, path: Path, problems: Problems) -> FailWhen | None:
+def fail_when(text: str | None, path: Path, problems: Problems) -> FailWhen | None:
+    """Returns a condition such as `test_error > 0.5`."""
     if text is None:
         return None
     match = _FAIL_WHEN.fullmatch(text)
@@ -245,7 +246,8 @@ def _fail_when(text: str | None, path: Path, problems: Problems) -> FailWhen | N
     return FailWhen(metric=match[1], comparison=comparison, threshold=threshold)
 
 
-def _at(text: str, path: Path, problems: Problems) -> At:
+def point(text: str, path: Path, problems: Problems) -> At:
+    """Returns which point of a training curve is meant."""
     match = _AT.fullmatch(text)
     if match is None:
         message = f"expected 'last', 'best(METRIC)' or 'step N', got {quoted(text)}"

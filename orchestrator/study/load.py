@@ -15,10 +15,12 @@ from orchestrator.errors import StudyError, UsageError
 from orchestrator.model.study import Study
 from orchestrator.study import convert, source
 from orchestrator.study.check import check
+from orchestrator.study.claims import claims
 from orchestrator.study.document import export
 from orchestrator.study.problems import Problems, places_of
 from orchestrator.study.reader import Node, parse_value
-from orchestrator.study.schema import IGNORED, MAX_COUNT, MAX_SEED, StudyFile, check_seeds
+from orchestrator.study.schema import IGNORED, StudyFile
+from orchestrator.study.schema_values import MAX_COUNT, MAX_SEED, check_seeds
 from orchestrator.study.text import plain, quoted
 from orchestrator.study.validate import guard, validate
 
@@ -124,6 +126,7 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
         seeds=seeds if seeds is not None else ((0,) if adaptive else model.seeds),
         evaluations=evaluations,
         tables=tables,
+        claims=claims(model, problems),
         resources=rules,
         fuse=int(model.fuse),
         patches=dict(patches),

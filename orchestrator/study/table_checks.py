@@ -19,7 +19,7 @@ Observed = Sequence[tuple[str, Mapping[str, str]]]
 
 
 def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problems) -> None:
-    """Notes what is wrong in the study's tables."""
+    """Notes what is wrong in the study's tables and in what its claims compare."""
     metrics: dict[str, tuple[str, ...]] = dict(spec.metrics)
     coords: dict[str, tuple[str, ...]] = dict(spec.coords)
     strange = {each.name for each in study.evaluations if each.family not in spec.families}
@@ -29,8 +29,8 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
         family = spec.families.get(evaluation.family)
         metrics[evaluation.name] = family.metrics if family else ()
         coords[evaluation.name] = family.coords if family else ()
-    for table in study.tables:
-        at = ("tables", table.name)
+    for table in (*study.tables, *(claim.table for claim in study.claims)):
+        at = (table.root, table.name)
         before = len(problems)
         _evaluations(table, metrics, (*at, "from"), problems)
         if len(problems) > before or strange & set(table.evaluations):
@@ -186,10 +186,12 @@ def _tell(
         if one[name] != two[name]:
             if name not in told:
                 told.add(name)
-                average = "" if name == METRIC else f", or say average_over: [{name}]"
+                asked = "pool" if table.root == "claims" else "average_over"
+                average = "" if name == METRIC else f", or say {asked}: [{name}]"
+                other = "" if table.root == "claims" else f", put {name!r} in rows or columns"
                 message = (
-                    f"two labels of {name!r} fit one entry of table {table.name!r}: {one[name]!r} and "
-                    f"{two[name]!r}; select one with where, put {name!r} in rows or columns{average}"
+                    f"two labels of {name!r} fit one entry of {table.root[:-1]} {table.name!r}: "
+                    f"{one[name]!r} and {two[name]!r}; select one with where{other}{average}"
                 )
                 problems.add(at, "ambiguous-entry", message, key=True)
             return

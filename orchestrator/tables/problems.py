@@ -21,11 +21,11 @@ class Context:
 
     def error(self, key: str, code: str, message: str) -> StudyError:
         """Returns the error that points at `tables.NAME.key`, or at the nearest place that is known."""
-        path = f"tables.{self.spec.name}.{key}" if key else f"tables.{self.spec.name}"
+        path = f"{self.spec.root}.{self.spec.name}" + (f".{key}" if key else "")
         while path and path not in self.places:
             path = path.rpartition(".")[0]
         file, line, column = self.places.get(path, ("study", 0, 0))
-        text = f"table {self.spec.name!r}: {message}"
+        text = f"{self.spec.root[:-1]} {self.spec.name!r}: {message}"
         return StudyError([Problem(file=file, line=line, column=column, code=code, message=text)])
 
     def unknown(self, key: str, what: str, got: str, allowed: Iterable[str]) -> StudyError:

@@ -1,0 +1,167 @@
+"""Judges claims: each contrast by its own test, all of them together by the weakest.
+
+A claim is that all its contrasts are as it says, so that no correction is needed for calling it true: each
+must reject at 5 per cent on its own (an intersection-union test; Berger 1982, "Multiparameter Hypothesis
+Testing and Acceptance Sampling"). One contrast that is significantly the other way round, corrected by Holm
+for their number, is enough to call it false.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from orchestrator.model.claim import Evidence, Judged, Verdict
+from orchestrator.model.frame import Frame
+from orchestrator.model.study import ClaimSpec
+from orchestrator.model.table import Entry, Table
+from orchestrator.stats.compare import Alternative, Contrast, equivalent, holm, paired
+from orchestrator.tables.build import build
+from orchestrator.tables.problems import Places
+
+RISK: Final = 0.05
+_RULES: Final = {
+    "higher": "paired one-sided t test by seed; holds when every contrast has p < 0.05",
+    "lower": "paired one-sided t test by seed; holds when every contrast has p < 0.05",
+    "rising": "paired one-sided t tests of each level against the one before; holds when all have p < 0.05",
+    "falling": "paired one-sided t tests of each level against the one before; holds when all have p < 0.05",
+    "best": "paired one-sided t tests against each other level; holds when all have p < 0.05",
+    "similar": "two one-sided paired t tests by seed (TOST); holds when every contrast has p < 0.05",
+}
+_OPPOSITE: Final[Mapping[Alternative, Alternative]] = {"less": "greater", "greater": "less"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """Two entries of a row and which way their difference should point."""
+
+    where: tuple[tuple[str, str], ...]
+    one: tuple[str, Entry]
+    other: tuple[str, Entry]
+    wanted: Alternative  # of one minus other; "two-sided" for similar
+
+
+def judge(claim: ClaimSpec, frame: Frame, *, places: Places | None = None) -> Judged:
+    """Returns the verdict of a claim with its evidence.
+
+    Args:
+        claim: As declared.
+        frame: What was planned and measured.
+        places: Document path -> (file, line, column), for messages.
+
+    Raises:
+        StudyError: What it compares cannot be put together: an unknown label or metric, an entry in which
+            observations of one seed differ in a dimension that is neither selected nor pooled.
+    """
+    table = build(claim.table, frame, places=places)
+    evidence = [_evidence(claim, pair) for pair in _pairs(claim, table)]
+    evidence = _against(evidence)
+    return Judged(
+        name=claim.name,
+        says=claim.says,
+        kind=claim.kind,
+        metric=claim.table.metrics[0],
+        verdict=_together(evidence),
+        evidence=tuple(evidence),
+        rule=_RULES[claim.kind] + (f", margin {claim.margin:g}" if claim.margin is not None else ""),
+    )
+
+
+def _pairs(claim: ClaimSpec, table: Table) -> Iterator[_Pair]:
+    names = [labels[-1] for labels in table.columns]
+    for labels, entries in zip(table.rows, table.entries, strict=True):
+        where = tuple((name, label) for name, label in zip(table.row_names, labels, strict=True) if name)
+        row = dict(zip(names, entries, strict=True))
+        planned = [name for name in names if row[name].planned]
+        match claim.kind:
+            case "higher" | "lower" | "similar":
+                wanted: Alternative = {"higher": "greater", "lower": "less"}.get(claim.kind, "two-sided")  # type: ignore[assignment]
+                couples = [(names[0], names[1], wanted)] if len(names) == 2 else []
+            case "rising" | "falling":
+                wanted = "greater" if claim.kind == "rising" else "less"
+                couples = [(after, before, wanted) for before, after in itertools.pairwise(planned)]
+            case _:
+                assert claim.best is not None
+                best, by = claim.best
+                wanted = "less" if by == "min" else "greater"
+                couples = [(best, name, wanted) for name in planned if name != best and best in row]
+        for one, other, each in couples:
+            yield _Pair(where=where, one=(one, row[one]), other=(other, row[other]), wanted=each)
+
+
+def _evidence(claim: ClaimSpec, pair: _Pair) -> Evidence:
+    one, other = dict(pair.one[1].values), dict(pair.other[1].values)
+    seeds = sorted(one.keys() & other.keys())
+    ended = min(pair.one[1].planned - _waiting(pair.one[1]), pair.other[1].planned - _waiting(pair.other[1]))
+    bare = Evidence(
+        where=pair.where,
+        contrast=f"{pair.one[0]} − {pair.other[0]}",
+        difference=None,
+        interval=None,
+        p=None,
+        against=None,
+        n=len(seeds),
+        left_out=max(0, ended - len(seeds)),
+        missing=max(_waiting(pair.one[1]), _waiting(pair.other[1])),
+        verdict=Verdict.UNCLEAR,
+    )
+    if not seeds:
+        return bare
+    values, others = [one[seed] for seed in seeds], [other[seed] for seed in seeds]
+    if claim.kind == "similar":
+        assert claim.margin is not None
+        found = equivalent(list(zip(values, others, strict=True)), (1, -1), margin=claim.margin)
+        against = _beyond(values, others, claim.margin)
+        return replace(bare, difference=found.difference, interval=found.interval, p=found.p, against=against)
+    both = paired(values, others)
+    test = paired(values, others, alternative=pair.wanted)
+    against = paired(values, others, alternative=_OPPOSITE[pair.wanted]).p
+    return replace(bare, difference=both.difference, interval=both.interval, p=test.p, against=against)
+
+
+def _beyond(values: Sequence[float], others: Sequence[float], margin: float) -> float | None:
+    """Returns the p of the difference being outside the margin, whichever side."""
+    shifted: list[Contrast] = [
+        paired([value - margin for value in values], others, alternative="greater"),
+        paired([value + margin for value in values], others, alternative="less"),
+    ]
+    found = [each.p for each in shifted if each.p is not None]
+    return min(1.0, 2 * min(found)) if found else None
+
+
+def _against(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Returns the evidence with corrected tests of the opposite, and each contrast's verdict."""
+    tested = [each for each in evidence if each.against is not None]
+    corrected = iter(holm([each.against for each in tested if each.against is not None]))
+    found: list[Evidence] = []
+    for each in evidence:
+        against = next(corrected) if each.against is not None else None
+        if each.missing:
+            verdict = Verdict.INCOMPLETE
+        elif each.p is not None and each.p < RISK:
+            verdict = Verdict.HOLDS
+        elif against is not None and against < RISK:
+            verdict = Verdict.FAILS
+        else:
+            verdict = Verdict.UNCLEAR
+        found.append(replace(each, against=against, verdict=verdict))
+    return found
+
+
+def _together(evidence: Sequence[Evidence]) -> Verdict:
+    verdicts = {each.verdict for each in evidence}
+    if not verdicts:
+        return Verdict.INCOMPLETE  # nothing that it compares was ever planned
+    for worst in (Verdict.INCOMPLETE, Verdict.FAILS, Verdict.UNCLEAR):
+        if worst in verdicts:
+            return worst
+    return Verdict.HOLDS
+
+
+def _waiting(entry: Entry) -> int:
+    """Returns how many seeds of an entry are still to come."""
+    if entry.status in ("pending", "partial"):
+        return entry.planned - entry.n - entry.failures
+    return 0
