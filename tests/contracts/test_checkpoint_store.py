@@ -238,6 +238,14 @@ class TestTrouble:
         assert entries(bucket) == sorted(Path(ref.path).name for ref in (whole, recorded))
         assert store.check(recorded) == f"{DIGESTS} is missing"
 
+    def test_the_digests_are_deleted_first(self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = ObjectCheckpoints(bucket.objects)
+        ref = save(store)
+        monkeypatch.setattr(type(bucket.objects), "delete_folder", lambda objects, folder: None)
+        store.delete(ref)  # killed before the rest was deleted
+        assert f"{ref.path}/{DIGESTS}" not in bucket.names(ref.path)
+        assert bucket.names(ref.path)
+
     def test_what_is_done_with_leaves_this_machine(
         self, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

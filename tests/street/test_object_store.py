@@ -17,11 +17,14 @@ __all__ = ["bucket", "s3_server"]
 
 def in_bucket(directory: Path, bucket: Bucket, **environment: str) -> Orch:
     store = {"ORCH_STORE": bucket.objects.uri, "ORCH_REGISTRY_URL": f"sqlite:///{directory}/registry.db"}
-    return Orch(directory=directory, environment={**store, "TMPDIR": str(directory), **environment})
+    return Orch(directory=directory, environment={**store, **environment})
 
 
 @pytest.fixture
-def orch(tmp_path: Path, bucket: Bucket) -> Orch:
+def orch(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Orch:
+    monkeypatch.setattr(
+        "tempfile.tempdir", str(tmp_path)
+    )  # commands run in this process, which knows its own
     found = in_bucket(tmp_path, bucket)
     found("submit", found.study(STUDY))
     return found
@@ -45,6 +48,8 @@ def a_file(bucket: Bucket) -> str:
 
 
 def test_the_tables_are_those_of_a_directory(orch: Orch, bucket: Bucket, tmp_path: Path) -> None:
+    (scratch,) = [path for path in tmp_path.glob("orch-*/*") if path.is_dir()]
+    assert list(scratch.iterdir()) == []  # nothing that was downloaded is left
     (tmp_path / "local").mkdir()
     local = Orch(directory=tmp_path / "local")
     local("submit", local.study(STUDY))
@@ -61,7 +66,6 @@ def test_the_tables_are_those_of_a_directory(orch: Orch, bucket: Bucket, tmp_pat
     assert orch("gc").out.startswith("0 things")
     (registry_copies,) = (tmp_path / ".local" / "state" / "orch" / "stores").glob("*/backups")
     assert len(list(registry_copies.iterdir())) == 1
-    assert list(tmp_path.glob("orch-*/*/*")) == []  # nothing that was downloaded is left
 
 
 def test_what_workers_wrote_is_read_from_the_bucket(orch: Orch, bucket: Bucket) -> None:
