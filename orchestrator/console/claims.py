@@ -33,7 +33,7 @@ def _row(each: Evidence, several: bool) -> tuple[object, ...]:
     return (
         *((where,) if several else ()),
         each.contrast,
-        "–" if each.difference is None else f"{each.difference:+.4g}",
+        "–" if each.difference is None else f"{round(each.difference, 12) + 0.0:+.4g}",
         interval,
         "–" if each.p is None else ("< 0.0001" if each.p < 1e-4 else f"{each.p:.4f}"),
         each.n,

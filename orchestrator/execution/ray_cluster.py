@@ -36,6 +36,9 @@ LOCAL_SETTINGS = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray on the loopback address that is asked for
 }
 PREFIX = "orch-ray-"
+ROOM_BYTES = (
+    64 * 1024**2
+)  # for sockets, logs and session files; on a full disk Ray fails slowly and unclearly
 OBJECT_STORE_BYTES = 128 * 1024**2  # no results or checkpoints go through it
 
 
@@ -131,6 +134,7 @@ def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool)
         stack.enter_context(_reaper(directory))
         stack.enter_context(_token(directory))
         stack.enter_context(_loopback_only())
+        _check_room(directory)
         with (
             _ray_failures("a local Ray cluster cannot be started"),
             _kept_signals(),
@@ -153,6 +157,15 @@ def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool)
             yield
         finally:
             ray.shutdown()
+
+
+def _check_room(directory: Path) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < ROOM_BYTES:
+        raise TargetError(
+            f"a local Ray cluster needs {ROOM_BYTES / 1024**2:.0f} MiB in {directory.parent}, which has "
+            f"{free / 1024**2:.0f} MiB free; make room there, or run --executor inline"
+        )
 
 
 def in_job() -> bool:

@@ -114,3 +114,24 @@ def test_a_folder_becomes_read_only(tmp_path: Path, folder: str) -> None:
         assert "Traceback" not in ended.err
     orch("resume", "demo")
     assert_invariants(orch, "demo", undisturbed().golden, before=before)
+
+
+def test_there_is_no_room_for_ray(tmp_path: Path) -> None:
+    """Ray's folder lies in /tmp: the command sees a small one there, and nobody else does."""
+    small = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=8m none /tmp && exec "$@"', "sh"]
+    if subprocess.run([*small, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("not run here: no mount namespaces without privileges")
+    home = Path("/var/tmp") / f"orch-{os.getpid()}"  # where /tmp's new disk does not hide it
+    home.mkdir()
+    try:
+        orch = Orch(directory=home, executor="ray", environment=OFTEN)
+        command = [*small, *orch.command("submit", orch.study(STUDY))]
+        done = subprocess.run(command, env=orch.env, cwd=home, capture_output=True, text=True, check=False)
+        assert done.returncode == 5, done.stderr
+        assert "needs 64 MiB in /tmp, which has 8 MiB free" in done.stderr
+        before = finished(orch, "demo")
+        inline = Orch(directory=home, environment=OFTEN)
+        inline("resume", "demo")
+        assert_invariants(inline, "demo", golden_of(tmp_path, STUDY), before=before)
+    finally:
+        shutil.rmtree(home)
