@@ -11,6 +11,7 @@ import sqlite3
 import time
 import uuid
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,7 +171,8 @@ def backup(path: Path, directory: Path) -> Path:
         TargetError: The disk is full or failing.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    # To the microsecond: of two copies within a second the newer one must sort last.
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     temporary = directory / f".tmp-{uuid.uuid4().hex}.db"
     try:
         with (
