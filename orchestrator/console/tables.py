@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.console.text import printable, safe
 from orchestrator.model.plan import Plan, State
 from orchestrator.model.table import Entry, Table
+from orchestrator.tables.lines import printed
 
 WIDEST = 10_000  # no table is measured wider
 STYLES = {
@@ -29,7 +30,8 @@ def table_view(table: Table, *, bold: bool = True) -> RenderableType:
 
     Args:
         table: A built table.
-        bold: Whether the output can show bold; without it the best entries get a star.
+        bold: Whether the output can show bold; without it the best entries get a star, and those
+            that are not distinguishable from it "~".
     """
     caption = Text(printable(table.caption or table.name), style="bold")
     notes = [Text(printable(_note(note, bold)), style="dim") for note in table.notes]
@@ -38,6 +40,7 @@ def table_view(table: Table, *, bold: bool = True) -> RenderableType:
 
 def _grid(table: Table, bold: bool) -> RichTable:
     """Returns a table's entries under their headers: nested ones one above the other."""
+    table = printed(table)
     view = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in table.row_names:
         view.add_column(safe(name), no_wrap=True)
@@ -59,12 +62,21 @@ def _row_headers(labels: tuple[str, ...], previous: tuple[str, ...]) -> Iterable
 
 
 def _note(note: str, bold: bool) -> str:
-    return note if bold else note.replace("Bold:", "*:", 1)
+    if bold:
+        return note
+    for word, mark in (("Bold:", "*:"), ("Underlined:", "~:")):
+        if note.startswith(word):
+            return mark + note.removeprefix(word)
+    return note
 
 
 def _entry(entry: Entry, bold: bool) -> Text:
-    mark = "*" if entry.best and not bold else ""
-    return Text(printable(entry.text) + mark, style="bold" if entry.best else STYLES.get(entry.status, ""))
+    if entry.best:
+        return Text(printable(entry.text) + "*" * (not bold), style="bold")
+    if entry.close:
+        # The text alone: a style of the whole cell underlines its padding too.
+        return Text.assemble((printable(entry.text) + "~" * (not bold), "underline" if bold else ""))
+    return Text(printable(entry.text), style=STYLES.get(entry.status, ""))
 
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:

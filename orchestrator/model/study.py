@@ -130,6 +130,9 @@ class TableSpec:
         attributes: Column label -> selection of the description to print; key is the attribute
             ("parameters"), value the dimensions' labels that say whose.
         average_over: Dimensions that may be averaged within a seed.
+        baseline: Dimension -> the label that all others are compared with; empty for no contrasts.
+        contrasts: What is printed of a contrast: "difference", "interval", "p".
+        paired: Whether contrasts and marks are taken seed by seed.
         root: Key of the document that it stands under, for messages.
     """
 
@@ -149,6 +152,9 @@ class TableSpec:
     missing: str = ABSENT
     attributes: Mapping[str, Where] = field(default_factory=dict)
     average_over: tuple[str, ...] = ()
+    baseline: Mapping[str, str] = field(default_factory=dict)
+    contrasts: tuple[str, ...] = ("difference", "p")
+    paired: bool = True
     at: At = field(default_factory=At)
     caption: str = ""
     root: str = "tables"

@@ -9,6 +9,29 @@ from orchestrator.model.plan import TrialKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """How an entry differs from its table's baseline.
+
+    Attributes:
+        text: What is printed ("-1.26 (p = 0.003)"), "–" with fewer than two seeds.
+        difference: Entry minus baseline, of means over seeds, in natural units; None without a seed.
+        interval: Its 95 % confidence interval, or None.
+        p: Of the t test, not corrected, or None.
+        corrected: p after Holm's correction over the contrasts of the table, or None.
+        n: Seeds that entered: with a value in both (paired), or of the smaller group.
+        effect: Difference in standard deviations, corrected for few seeds, or None.
+    """
+
+    text: str
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+    corrected: float | None = None
+    n: int = 0
+    effect: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A printed cell of a table.
 
@@ -21,11 +44,13 @@ class Entry:
         planned: Seeds that were planned.
         failures: Seeds that diverged or exceed `fail_when`.
         best: Whether it is marked.
+        close: Whether it is not the best, and its seeds do not tell it from the best.
         status: "ok", "fail", "partial" (seeds pending), "pending", "error" (a trial failed),
             "blocked" or "missing" (never planned).
         message: Of the failed or blocking trial.
         values: (seed, value) that entered.
         trials: Every trial the entry came from.
+        contrast: To the table's baseline; None for the baseline itself and where there is none.
     """
 
     text: str
@@ -36,10 +61,12 @@ class Entry:
     planned: int = 0
     failures: int = 0
     best: bool = False
+    close: bool = False
     status: str = "ok"
     message: str = ""
     values: tuple[tuple[int, float], ...] = ()
     trials: tuple[TrialKey, ...] = ()
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +82,8 @@ class Table:
         columns: Labels of each column, outermost first.
         entries: entries[row][column].
         notes: Below it ("n = 3 seeds", "std: sample").
+        show: Which statistic the entries are, where further lines stand below it.
+        contrast_line: Header of the line of contrasts ("vs. Plain"); empty without a baseline.
     """
 
     name: str
@@ -65,3 +94,5 @@ class Table:
     columns: tuple[tuple[str, ...], ...]
     entries: tuple[tuple[Entry, ...], ...]
     notes: Sequence[str] = ()
+    show: str = ""
+    contrast_line: str = ""

@@ -76,6 +76,9 @@ def weighted(
     if abs(array_K.sum()) > 1e-9 * np.abs(array_K).sum():
         raise ValueError(f"weights of a contrast sum to zero, got {array_K.tolist()}")
     contrasts_R = array_RK @ array_K
+    # Equal differences of unequal numbers differ in their last bits, which is no spread.
+    if np.ptp(contrasts_R) <= 1e-13 * np.abs(array_RK).max():
+        contrasts_R[:] = contrasts_R[0]
     n = contrasts_R.size
     difference = float(contrasts_R.mean())
     if n < 2:

@@ -216,6 +216,9 @@ def _table(name: str, file: TableFile, problems: Problems) -> TableSpec:
         missing=file.missing,
         attributes={label: where(each) for label, each in file.attributes.items()},
         average_over=tuple(file.average_over),
+        baseline=dict(file.baseline),
+        contrasts=tuple(file.contrasts),
+        paired=file.paired,
         at=point(file.at, (*at, "at"), problems),
         caption=file.caption,
     )

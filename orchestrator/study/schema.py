@@ -110,6 +110,9 @@ class TableFile(File):
     missing: Text = "–"
     attributes: dict[str, WhereFile] = {}
     average_over: Words = ()
+    baseline: dict[str, GivenLabel] = {}
+    contrasts: list[Literal["difference", "interval", "p"]] = Field(["difference", "p"], min_length=1)
+    paired: bool = True
     at: Text = "last"
     published: Any = None
     caption: Remark = ""

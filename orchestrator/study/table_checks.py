@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from orchestrator.model.study import Axis, Study, TableSpec, Where
 from orchestrator.study.dimensions import dimensions, selected
 from orchestrator.study.problems import Path, Problems, dotted
-from orchestrator.study.text import unknown
+from orchestrator.study.text import listed, unknown
 from workloads.api import Spec
 
 METRIC = "metric"
@@ -117,6 +117,30 @@ def _dimensions(
                 )
     for name, where in table.attributes.items():
         _selection(where, known, free, (*at, "attributes", name), problems)
+    _baseline(table, known, free, at, problems)
+
+
+def _baseline(
+    table: TableSpec,
+    known: Mapping[str, Sequence[str]],
+    free: Collection[str],
+    at: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    baseline = {name: (label,) for name, label in table.baseline.items()}
+    before = len(problems)
+    _selection(baseline, known, free, (*at, "baseline"), problems)
+    axes = (table.rows, table.columns)
+    named = {name for axis in axes for name in axis.dimensions}
+    named |= {name for axis in axes for each in axis.selections.values() for name in each}
+    for name in table.baseline:
+        if len(problems) == before and (name not in named or name == METRIC):
+            choice = sorted(named - {METRIC})
+            message = f"{name!r} is neither in the rows nor in the columns; there are {listed(choice)}"
+            problems.add((*at, "baseline", name), "bad-baseline", message, key=True)
+    if table.baseline and table.show in ("n", "std"):
+        message = f"contrasts are differences of means, and this table shows {table.show!r}; drop one"
+        problems.add((*at, "baseline"), "conflict", message, key=True)
 
 
 def _selection(

@@ -3,7 +3,9 @@
 observe    what `from`, `where` and `metric` select, planned or measured   (curves: `at`)
 axes       on which row and in which column each observation stands
 seeds      one value for each entry and seed; nothing is averaged unasked
-entries    statistic over seeds, fails, what is pending, the best
+entries    statistic over seeds, fails, what is pending
+marks      the best, and what is not distinguishable from it
+contrasts  each entry against the baseline's
 attributes columns that describe networks
 notes      what a reader has to know
 """
@@ -18,7 +20,9 @@ from orchestrator.model.study import TableSpec
 from orchestrator.model.table import Entry, Table
 from orchestrator.stats.estimate import SHOWS
 from orchestrator.tables import attributes, axes, seeds
-from orchestrator.tables.entries import NEVER_PLANNED, Sample, entries
+from orchestrator.tables.contrasts import contrasted, references
+from orchestrator.tables.entries import NEVER_PLANNED, Sample, entries, estimates, forms
+from orchestrator.tables.marks import marked
 from orchestrator.tables.notes import notes
 from orchestrator.tables.observe import completed, metrics_of, observe
 from orchestrator.tables.problems import Context, Places
@@ -50,7 +54,12 @@ def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | No
         columns = axes.Headers(names=(), labels=((header,),))
     by_seed = seeds.by_seed(context, frame, units)
     samples = _samples(units, by_seed, seeds.within_labels(context, frame, units))
-    built = entries(spec, samples, metrics)
+    estimated = estimates(spec, samples)
+    printing = forms(spec, samples, estimated, metrics)
+    built = entries(spec, samples, estimated, printing)
+    built, compared = marked(spec, samples, built, estimated, printing)
+    reference = references(context, rows, columns, samples)
+    built = contrasted(spec, samples, built, reference, printing)
     body = tuple(
         tuple(built.get((row, column), NEVER_PLANNED) for column in range(len(columns.labels)))
         for row in range(len(rows.labels))
@@ -61,6 +70,7 @@ def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | No
         built,
         {place: _name(rows, columns, place) for place in built},
         metrics=metrics,
+        compared=compared,
         draws=int(by_seed.get_column("draws").max() or 1) if by_seed.height else 1,  # type: ignore[arg-type]
     )
     columns, body = _with_attributes(context, frame, rows, columns, body)
@@ -73,6 +83,8 @@ def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | No
         columns=columns.labels,
         entries=body,
         notes=below,
+        show=spec.show,
+        contrast_line=f"vs. {', '.join(spec.baseline.values())}" if spec.baseline else "",
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from orchestrator.model.plan import TrialKey
 from orchestrator.model.study import TableSpec
@@ -54,56 +55,62 @@ class Sample:
         return fails > 0 and 2 * fails >= fails + len(self.values)
 
 
+Place: TypeAlias = tuple[int, int]  # row, column
+Samples: TypeAlias = Mapping[Place, Sample]
+
 NEVER_PLANNED = Entry(text="", status="missing")
 
 
-def entries(
-    spec: TableSpec, samples: Mapping[tuple[int, int], Sample], metrics: Sequence[str]
-) -> dict[tuple[int, int], Entry]:
-    """Returns (row, column) -> the printed entry, the best ones marked.
-
-    Args:
-        spec: The table.
-        samples: (row, column) -> what became of its seeds.
-        metrics: Of the table.
-    """
-    estimates = {
+def estimates(spec: TableSpec, samples: Samples) -> dict[Place, Estimate]:
+    """Returns (row, column) -> the statistic, of the entries that have one."""
+    return {
         place: estimate([value for _, value in sample.values], spec.show, spec.std)
         for place, sample in samples.items()
         if spec.show == "n" or (sample.values and not sample.failed)
     }
+
+
+def forms(
+    spec: TableSpec, samples: Samples, estimated: Mapping[Place, Estimate], metrics: Sequence[str]
+) -> dict[str, numbers.Form]:
+    """Returns metric -> how its numbers are printed in the whole table."""
     scaled = numbers.per_cent(spec, metrics)
-    digits: dict[str, int] = {}
+    found: dict[str, numbers.Form] = {}
     for metric in metrics:
-        found = [
+        values = [
             each.value
-            for place, each in estimates.items()
+            for place, each in estimated.items()
             if samples[place].metric == metric and each.value is not None
         ]
-        chosen = numbers.default_digits(found, percent=metric in scaled)
-        digits[metric] = chosen if spec.digits is None else spec.digits
-    built = {
-        place: _entry(
-            spec, sample, estimates.get(place), digits[sample.metric], percent=sample.metric in scaled
+        digits = numbers.default_digits(values, percent=metric in scaled)
+        found[metric] = numbers.Form(
+            digits=digits if spec.digits is None else spec.digits, percent=metric in scaled
         )
+    return found
+
+
+def entries(
+    spec: TableSpec, samples: Samples, estimated: Mapping[Place, Estimate], forms: Mapping[str, numbers.Form]
+) -> dict[Place, Entry]:
+    """Returns (row, column) -> the printed entry, nothing marked.
+
+    Args:
+        spec: The table.
+        samples: (row, column) -> what became of its seeds.
+        estimated: What `estimates` gave.
+        forms: What `forms` gave.
+    """
+    return {
+        place: _entry(spec, sample, estimated.get(place), forms[sample.metric])
         for place, sample in samples.items()
     }
-    printed: dict[tuple[int, int], str] = {}
-    for place, each in estimates.items():
-        if each.value is None:
-            continue
-        metric = samples[place].metric
-        printed[place] = numbers.number(each.value, digits[metric], percent=metric in scaled)
-    return _marked(spec, samples, built, printed)
 
 
-def _entry(
-    spec: TableSpec, sample: Sample, estimated: Estimate | None, digits: int, *, percent: bool
-) -> Entry:
+def _entry(spec: TableSpec, sample: Sample, estimated: Estimate | None, form: numbers.Form) -> Entry:
     counts, values = sample.counts, sample.values
     waiting = counts["pending"] + counts["absent"]
     if estimated is not None:
-        text = numbers.statistic(estimated, spec.show, digits, percent=percent)
+        text = numbers.statistic(estimated, spec.show, form.digits, percent=form.percent)
     elif sample.failed:
         text = "fail"
     elif counts["error"]:
@@ -146,26 +153,3 @@ def _status(sample: Sample, waiting: int) -> str:
     if waiting:
         return "partial" if sample.values or counts["fail"] else "pending"
     return "ok"
-
-
-def _marked(
-    spec: TableSpec,
-    samples: Mapping[tuple[int, int], Sample],
-    built: Mapping[tuple[int, int], Entry],
-    printed: Mapping[tuple[int, int], str],
-) -> dict[tuple[int, int], Entry]:
-    """Returns the entries, in each group those marked whose printed value is the best."""
-    marked = dict(built)
-    if spec.best is None:
-        return marked
-    groups: dict[tuple[str, ...], list[tuple[int, int]]] = {}
-    for place in printed:
-        groups.setdefault(samples[place].group, []).append(place)
-    choose = min if spec.best == "min" else max
-    for places in groups.values():
-        # As printed: what a reader cannot tell apart is equally good.
-        best = choose(float(printed[place]) for place in places)
-        for place in places:
-            if float(printed[place]) == best:
-                marked[place] = replace(marked[place], best=True)
-    return marked

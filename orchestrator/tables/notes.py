@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.model.study import FailWhen, TableSpec
+from orchestrator.model.study import ABSENT, FailWhen, TableSpec
 from orchestrator.model.table import Entry
 from orchestrator.stats.estimate import SHOWS
 from orchestrator.tables import numbers
 from orchestrator.tables.entries import Sample
+from orchestrator.tables.marks import ALPHA
 
 _MOST_MESSAGES = 10
 
@@ -20,6 +21,7 @@ def notes(
     names: Mapping[tuple[int, int], str],
     *,
     metrics: Sequence[str],
+    compared: int,
     draws: int,
 ) -> tuple[str, ...]:
     """Returns the sentences below a table.
@@ -30,6 +32,7 @@ def notes(
         entries: (row, column) -> what is printed.
         names: (row, column) -> the labels of row and column, for messages.
         metrics: Of the table.
+        compared: How many entries were compared with the best of their group.
         draws: The largest number of draws behind a value.
     """
     if not samples:
@@ -46,6 +49,10 @@ def notes(
         told.append("n=3/5: 3 of 5 planned seeds have entered so far.")
     if any(entry.best for entry in entries.values()):
         told.append(_best(spec))
+    if compared:
+        told.append(_close(spec, compared))
+    if spec.baseline:
+        told.append(_contrasts(spec, entries.values()))
     return (*(sentence for sentence in told if sentence), *_messages(entries, names))
 
 
@@ -97,6 +104,33 @@ def _fails(fail_when: FailWhen | None) -> str:
 def _best(spec: TableSpec) -> str:
     size = "smallest" if spec.best == "min" else "largest"
     return f"Bold: {size} within {', '.join(spec.within)}." if spec.within else f"Bold: {size}."
+
+
+def _close(spec: TableSpec, compared: int) -> str:
+    return (
+        f"Underlined: not distinguishable from the best by its seeds ({_test(spec)}, p > {ALPHA:g} after "
+        f"Holm's correction for {_comparisons(compared)})."
+    )
+
+
+def _contrasts(spec: TableSpec, entries: Iterable[Entry]) -> str:
+    found = [entry.contrast for entry in entries if entry.contrast is not None]
+    tested = sum(each.p is not None for each in found)
+    told = [f"vs. {', '.join(spec.baseline.values())}: difference of means over seeds"]
+    if "interval" in spec.contrasts:
+        told.append("[low, high] its 95 % confidence interval, not corrected")
+    if "p" in spec.contrasts:
+        told.append(f"p of the {_test(spec)} after Holm's correction for {_comparisons(tested)}")
+    missing = f"; {ABSENT} with fewer than two {'common ' * spec.paired}seeds" if tested < len(found) else ""
+    return f"{'; '.join(told)}{missing}."
+
+
+def _test(spec: TableSpec) -> str:
+    return "paired t test" if spec.paired else "Welch's t test"
+
+
+def _comparisons(count: int) -> str:
+    return f"{count} comparison{'s' * (count != 1)}"
 
 
 def _messages(entries: Mapping[tuple[int, int], Entry], names: Mapping[tuple[int, int], str]) -> list[str]:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from orchestrator.model.study import ABSENT, TableSpec
 from orchestrator.stats.estimate import Estimate
 
 _FRACTIONS = ("error", "accuracy", "rate", "fraction", "share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How a metric's numbers are printed: decimals, and whether in per cent."""
+
+    digits: int
+    percent: bool
+
+    def number(self, value: float) -> str:
+        """Returns a number as printed."""
+        return number(value, self.digits, percent=self.percent)
+
+    def difference(self, value: float) -> str:
+        """Returns a number with its sign, which zero has none of."""
+        text = self.number(value)
+        return text if text.startswith("-") or not text.strip("0.") else f"+{text}"
 
 
 def is_fraction(metric: str) -> bool:

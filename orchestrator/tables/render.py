@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.errors import UsageError
 from orchestrator.model.table import Table
+from orchestrator.tables.lines import printed
 from orchestrator.tables.render_html import html
 from orchestrator.tables.render_latex import latex
 from orchestrator.tables.render_text import csv_text, json_text, markdown
 
+# JSON has what is known of an entry beside it; the others print it below.
+WHOLE = ("json",)
 FORMATS: Mapping[str, Callable[[Table], str]] = {
     "md": markdown,
     "latex": latex,
@@ -32,4 +35,4 @@ def render(table: Table, format: str) -> str:
     """
     if format not in FORMATS:
         raise UsageError(f"table format: got {format!r}, allowed are {', '.join(FORMATS)}")
-    return FORMATS[format](table)
+    return FORMATS[format](table if format in WHOLE else printed(table))

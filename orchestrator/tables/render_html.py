@@ -11,7 +11,8 @@ from orchestrator.tables.layout import header_rows, plain, row_spans
 def html(table: Table) -> str:
     """Returns a `<table>`: spanners as colspan, nested rows as rowspan, the best as `<strong>`.
 
-    Each entry carries its status as a class and n, failures and message as a title.
+    Those close to the best are `<u>`. Each entry carries its status as a class and n,
+    failures and message as a title.
     """
     lines = ['<table class="orch-table">']
     if table.caption:
@@ -69,6 +70,8 @@ def _entry(entry: Entry) -> str:
     text = _text(entry.text)
     if entry.best:
         text = f"<strong>{text}</strong>"
+    elif entry.close:
+        text = f"<u>{text}</u>"
     if not entry.planned:
         return f"<td>{text}</td>"
     told = [f"n={entry.n} of {entry.planned}"]

@@ -42,7 +42,8 @@ _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 def latex(table: Table) -> str:
-    r"""Returns a `table` environment: spanners as \multicolumn over \cmidrule, the best as \textbf.
+    r"""Returns a `table` environment: spanners as \multicolumn over \cmidrule, the best as \textbf, those
+    close to it as \underline.
 
     Needs `\usepackage{booktabs}`.
     """
@@ -108,6 +109,8 @@ def _body(table: Table) -> list[str]:
 
 def _entry(entry: Entry) -> str:
     text = escape(entry.text)
+    if entry.close and text:
+        return rf"\underline{{{text}}}"
     return rf"\textbf{{{text}}}" if entry.best and text else text
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 from orchestrator.model.table import Entry, Table
@@ -18,7 +19,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 # What spreadsheets take for a formula.
 _FORMULA = re.compile(r"^\s*[=+\-@]")
-_NUMBER = re.compile(r"-\d+(\.\d+)?( ± [\d.–]+)?( \[[-\d., –]+\])?( \([a-z0-9=/, ]+\))?")
+_NUMBER = re.compile(r"[-+]\d+(\.\d+)?( ± [\d.–]+)?( \[[-+\d., –]+\])?( \([a-z0-9=/<., ]+\))?")
 
 
 def markdown(table: Table) -> str:
@@ -42,6 +43,8 @@ def markdown(table: Table) -> str:
 
 def _markdown_entry(entry: Entry) -> str:
     text = _escape(entry.text)
+    if entry.close and text:
+        return f"<ins>{text}</ins>"  # which GitHub shows as underlined, and keeps
     return f"**{text}**" if entry.best and text else text
 
 
@@ -75,6 +78,8 @@ def json_text(table: Table) -> str:
     {"name", "caption", "row_names": [..], "rows": [[label, ..], ..], "column_names", "columns", "notes",
     "entries": [[{"text", "estimate", "spread", "interval": [low, high] or null, "n", "planned", "failures",
     "best", "status", "message", "values": [{"seed", "value"}, ..], "trials": [key, ..]}, ..], ..]}.
+    An entry that is not distinguishable from the best has "close": true, one that is compared with a
+    baseline "contrast": {"text", "difference", "interval", "p", "corrected", "n", "effect"}.
     Numbers are in natural units (fractions), texts as printed; unknown numbers are null, never NaN.
     """
     document = {
@@ -91,7 +96,7 @@ def json_text(table: Table) -> str:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "text": entry.text,
         "estimate": entry.estimate,
         "spread": entry.spread,
@@ -105,3 +110,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "values": [{"seed": seed, "value": value} for seed, value in entry.values],
         "trials": entry.trials,
     }
+    if entry.close:
+        document["close"] = True
+    if entry.contrast is not None:
+        document["contrast"] = asdict(entry.contrast)
+    return document

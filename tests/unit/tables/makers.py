@@ -123,6 +123,11 @@ def grid(factors: Mapping[str, Sequence[str]], errors: Mapping[tuple[str, ...], 
     return made
 
 
+def waiting_for(made: Made, labels: Mapping[str, str], *, seed: int, state: State) -> None:
+    """Plans one more seed that has no result."""
+    made.state(made.plan(labels, seed=seed), state)
+
+
 def zhao(seeds: Sequence[int] = (0, 1)) -> Made:
     """The study of Zhao et al.'s Tables 2 and 3 and Figure 5, with invented errors.
 
