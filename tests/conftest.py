@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-# Files whose tests start Ray clusters: one process runs them, so that one cluster is up at a time.
+# Files whose tests start Ray clusters: those of recovery/ follow each other, and so do the others, so that at
+# most two of them run at a time.
 RAY: Final = (
     "tests/contracts/test_executor.py",
     "tests/recovery/test_cluster.py",
@@ -20,12 +21,14 @@ RAY: Final = (
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Returns a scheduler that keeps a file's tests together, and those of all files with Ray."""
+    """Returns a scheduler that keeps a file's tests together, and those of files with Ray."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc, unused-ignore] # untyped without its stubs
         def _split_scope(self, nodeid: str) -> str:
             file = str(nodeid.split("::", 1)[0])
-            return "ray" if file in RAY else file
+            if file not in RAY:
+                return file
+            return "ray, recovery" if file.startswith("tests/recovery/") else "ray"
 
     return ByFile(config, log)

@@ -91,11 +91,34 @@ def plan_study(request: Request, settings: Settings, registry: Registry | None =
         study=study,
         spec=spec,
         # What runs again counts as not there.
-        plan=replace(told, known={key: status for key, status in told.known.items() if key not in again}),
+        plan=replace(
+            told,
+            known={key: status for key, status in told.known.items() if key not in again},
+            notes=(*told.notes, *power_notes(study)),
+        ),
         code=code,
         wanted=frozenset(wanted),
         stale=frozenset(again),
     )
+
+
+def power_notes(study: Study) -> list[str]:
+    """Returns what the claims of a study can show with its seeds, in words."""
+    if not study.claims:
+        return []
+    from orchestrator.stats.power import seeds_for, smallest_effect
+
+    n = len(study.seeds)
+    needed = {effect: seeds_for(effect, alternative="greater") for effect in (2.0, 1.0, 0.5)}
+    told = ", ".join(f"{effect:g} needs {seeds} seeds" for effect, seeds in needed.items())
+    smallest = smallest_effect(n, alternative="greater")
+    found = (
+        "one seed shows nothing"
+        if smallest is None
+        else f"{n} seeds find a difference of {smallest:.3g} standard deviations (of the difference between "
+        "seeds) four times in five"
+    )
+    return [f"claims: {found}; {told}"]
 
 
 def _study(request: Request, settings: Settings) -> tuple[Study, Spec]:

@@ -71,6 +71,33 @@ def seeds_for(
     return high
 
 
+def smallest_effect(
+    n: int, *, wanted: float = 0.8, level: float = 0.95, alternative: Alternative = "two-sided"
+) -> float | None:
+    """Returns the smallest effect that a paired t test of n seeds finds as often as wanted.
+
+    Args:
+        n: Seeds.
+        wanted: The power, between 0 and 1.
+        level: One minus the risk of a false finding.
+        alternative: As of the test; "less" is answered as "greater".
+
+    Returns:
+        In standard deviations of the difference; None with fewer than two seeds.
+    """
+    if n < 2:
+        return None
+    side: Alternative = "greater" if alternative == "less" else alternative
+    low, high = 0.0, 1.0
+    while power(n, high, level=level, alternative=side) < wanted:
+        low, high = high, 2 * high
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        enough = power(n, middle, level=level, alternative=side) >= wanted
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
 def seeds_to_reject(contrasts: int, *, level: float = 0.95, alternative: Alternative = "two-sided") -> int:
     """Returns the fewest seeds with which a paired permutation test can reject at all, after correction.
 

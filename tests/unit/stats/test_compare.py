@@ -21,7 +21,7 @@ from orchestrator.stats.compare import (
     weighted,
     welch,
 )
-from orchestrator.stats.power import power, seeds_for, seeds_to_reject
+from orchestrator.stats.power import power, seeds_for, seeds_to_reject, smallest_effect
 from orchestrator.stats.sequential import corrected_level, looks, repeated_interval
 
 A_R = np.array([7.1, 6.9, 7.4, 7.2, 6.8])
@@ -153,6 +153,14 @@ def test_the_fewest_seeds() -> None:
     assert seeds_for(1e-4) is None
     assert seeds_to_reject(1) == 6
     assert seeds_to_reject(8) == 9
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 50])
+def test_the_smallest_effect_is_found_as_often_as_wanted(n: int) -> None:
+    effect = smallest_effect(n, alternative="less") or 0.0
+    assert power(n, effect, alternative="greater") >= 0.8
+    assert power(n, 0.98 * effect, alternative="greater") < 0.8
+    assert smallest_effect(1) is None
 
 
 def test_power_in_simulation() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
+from orchestrator.app.planning import power_notes
 from orchestrator.errors import StudyError
 from orchestrator.model.claim import Verdict
 from orchestrator.model.plan import State
@@ -139,6 +140,15 @@ def test_what_is_missing_is_not_judged_and_what_failed_is_left_out(tmp_path: Pat
     ended = judge(spec, study.frame())
     assert ended.verdict is Verdict.HOLDS
     assert (ended.evidence[0].n, ended.evidence[0].left_out, ended.evidence[0].missing) == (3, 1, 0)
+
+
+def test_a_plan_says_what_its_seeds_can_show(tmp_path: Path) -> None:
+    claim(tmp_path, "where: {depth: 38}\nhigher: {of: {network: plain}, than: {network: resnet}}")
+    (note,) = power_notes(load(tmp_path / "study.yaml"))
+    assert "claims: 4 seeds find a difference of 1.65 standard deviations" in note  # as statsmodels solves it
+    assert "1 needs 8 seeds" in note
+    (alone,) = power_notes(load(tmp_path / "study.yaml", seeds=(0,)))
+    assert "one seed shows nothing" in alone
 
 
 def test_one_seed_shows_nothing(tmp_path: Path) -> None:
