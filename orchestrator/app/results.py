@@ -135,13 +135,27 @@ def table_file(tables: Sequence[Table], form: str, target: Path) -> None:
         UsageError: The file cannot be written.
     """
     text = render_all(tables, form)
+    write_whole(text.encode(), target, f"-o {target}")
+
+
+def write_whole(content: bytes, target: Path, asked: str) -> None:
+    """Writes a file, whole or not at all.
+
+    Args:
+        content: What it will hold.
+        target: The file.
+        asked: The flag that named it, for messages.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
     temporary = target.with_name(f".tmp-{target.name}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         temporary.replace(target)
     except OSError as error:
         raise UsageError(
-            f"-o {target}: {error.strerror}; name a file in a directory that can be written"
+            f"{asked}: {error.strerror}; name a file in a directory that can be written"
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

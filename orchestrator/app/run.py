@@ -10,6 +10,7 @@ from orchestrator.app.execution import build_executor
 from orchestrator.app.mirror import Mirror
 from orchestrator.app.mirror_items import closing_items, items_by_outcome, opening_items
 from orchestrator.app.planning import workload_of
+from orchestrator.app.plots import svg_text, try_plots
 from orchestrator.app.provenance import code_of
 from orchestrator.app.results import render_all, study_of, try_tables
 from orchestrator.app.session import Session, SystemClock, back_up, registry_url
@@ -178,10 +179,13 @@ def build_mirror(session: Session) -> Mirror | None:
         registry = open_registry(registry_url(session.settings))
         try:
             own = Session(settings=session.settings, stores=stores, registry=registry)
-            tables, _ = try_tables(own, study_of(own, name))
+            study = study_of(own, name)
+            tables, _ = try_tables(own, study)
+            plots, _ = try_plots(own, study)
+            drawn = {f"plots/{plot.spec.name}.svg": svg_text(plot) for plot in plots}
         finally:
             registry.close()
-        return {
+        return drawn | {
             f"tables/{table.name}.{ending}": render_all([table], form)
             for table in tables
             for ending, form in TABLE_FILES.items()

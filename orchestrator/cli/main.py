@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator import __version__
-from orchestrator.cli import claims, data, recorded, running, studies, tools, upkeep
+from orchestrator.cli import claims, data, plots, recorded, running, studies, tools, upkeep
 from orchestrator.cli.globals import current, hoist
 from orchestrator.errors import OrchError, StudyError, TargetError
 
@@ -30,7 +30,7 @@ interrupted and resumable.
 app = typer.Typer(
     name="orch", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for group in (studies, running, recorded, claims, tools, upkeep):
+for group in (studies, running, recorded, plots, claims, tools, upkeep):
     for verb in group.VERBS:
         app.command(name=verb.__name__.rstrip("_"))(verb)
 app.add_typer(data.app, name="data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, TrialStatus
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.app.run import Finish
     from orchestrator.model.claim import Judged
     from orchestrator.model.job import JobStatus
+    from orchestrator.model.plot import Panel, Plot
 
 
 def counts_shape(counts: Mapping[State, int]) -> dict[str, int]:
@@ -195,3 +197,36 @@ def finish_shape(finish: Finish, tables: list[Any]) -> dict[str, Any]:
         "problems": [str(problem) for problem in finish.problems],
         "tables": tables,
     }
+
+
+def plot_shape(plot: Plot, file: Path) -> dict[str, Any]:
+    """Returns a plot's file and the numbers that it draws, in natural units."""
+    return {
+        "name": plot.spec.name,
+        "kind": plot.spec.kind,
+        "caption": plot.caption,
+        "file": str(file),
+        "panels": [_panel_shape(panel) for panel in plot.panels],
+        "notes": list(plot.notes),
+    }
+
+
+def _panel_shape(panel: Panel) -> dict[str, Any]:
+    points = [
+        {
+            "x": panel.rows[row],
+            "series": panel.columns[column],
+            "metric": panel.metrics.get((row, column)),
+            "estimate": entry.estimate,
+            "spread": entry.spread,
+            "interval": entry.interval,
+            "n": entry.n,
+            "planned": entry.planned,
+            "failures": entry.failures,
+            "status": entry.status,
+        }
+        for row, line in enumerate(panel.entries)
+        for column, entry in enumerate(line)
+        if entry.planned
+    ]
+    return {"label": panel.label, "points": points}

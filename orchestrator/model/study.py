@@ -181,6 +181,44 @@ class ClaimSpec:
     best: tuple[str, Literal["min", "max"]] | None = None
 
 
+PlotKind: TypeAlias = Literal[
+    "lines", "bars", "points", "curves", "heatmap", "histogram", "scatter", "spread"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlotSpec:
+    """A plot as declared: the table whose entries it draws, and how.
+
+    Attributes:
+        kind: How entries are drawn.
+        table: Rows along x (of a heat map down y), a column for each series; of a scatter a row for each
+            point, with the attribute along x; of curves a row for each step.
+        panels: Dimension with one panel for each label, first among the table's rows or columns.
+        split: Which of them it is.
+        series: Of a scatter: how many dimensions, after the panels', name the series.
+        bins: Of a histogram.
+        x_label: In place of the dimension's name.
+        y_label: In place of the metric's name.
+        size: One column of a paper, or both.
+        notes: Whether the figure says below how its numbers came about.
+    """
+
+    name: str
+    kind: PlotKind
+    table: TableSpec
+    panels: str | None = None
+    split: Literal["rows", "columns"] = "rows"
+    series: int = 0
+    bins: int = 10
+    scale: Literal["linear", "log"] = "linear"
+    x_scale: Literal["linear", "log"] = "linear"
+    x_label: str = ""
+    y_label: str = ""
+    size: Literal["column", "page"] = "column"
+    notes: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRule:
     """Resources of the cells that fit; the last rule that fits wins."""
@@ -217,6 +255,7 @@ class Study:
     evaluations: tuple[Evaluation, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     claims: tuple[ClaimSpec, ...] = ()
+    plots: tuple[PlotSpec, ...] = ()
     resources: tuple[ResourceRule, ...] = ()
     fuse: int = 1
     patches: Mapping[str, Any] = field(default_factory=dict)
@@ -227,3 +266,7 @@ class Study:
     def table(self, name: str) -> TableSpec | None:
         """Returns the table of that name, or None."""
         return next((table for table in self.tables if table.name == name), None)
+
+    def plot(self, name: str) -> PlotSpec | None:
+        """Returns the plot of that name, or None."""
+        return next((plot for plot in self.plots if plot.name == name), None)

@@ -203,8 +203,8 @@ def _table(name: str, file: TableFile, problems: Problems) -> TableSpec:
         name=name,
         evaluations=tuple(file.from_),
         where=where(file.where),
-        rows=_axis(file.rows),
-        columns=_axis(file.columns),
+        rows=axis(file.rows),
+        columns=axis(file.columns),
         metrics=metrics,
         show=file.show,
         std=file.std,
@@ -224,7 +224,8 @@ def _table(name: str, file: TableFile, problems: Problems) -> TableSpec:
     )
 
 
-def _axis(declared: Any) -> Axis:
+def axis(declared: Any) -> Axis:
+    """Returns rows or columns: dimensions, or named selections."""
     if isinstance(declared, dict):
         return Axis(selections={label: where(each) for label, each in declared.items()})
     return Axis(dimensions=tuple(declared))

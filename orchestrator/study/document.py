@@ -32,11 +32,13 @@ def _exported(path: tuple[str, ...], value: Any) -> Any:
 def _holds_values(path: tuple[str, ...]) -> bool:
     """Returns whether numbers at a path are values; elsewhere they are labels or text."""
     match path:
-        case (("api_version" | "config" | "seeds" | "fuse" | "budget" | "search" | "plots"),):
+        case (("api_version" | "config" | "seeds" | "fuse" | "budget" | "search"),):
             return True
         case ("design", "overrides", _, "set") | ("evaluate", _, ("set" | "draws")):
             return True
         case ("tables", _, ("digits" | "published")):
+            return True
+        case ("plots", _, "bins"):
             return True
         case ("claims", _, "similar", "within"):
             return True

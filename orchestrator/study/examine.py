@@ -33,6 +33,7 @@ def examine(study: Study, spec: Spec, problems: Problems, *, max_trials: int = M
     if wrong := problems.below("evaluate"):
         evaluations = tuple(each for each in evaluations if each.name not in wrong)
         tables = ()  # their dimensions and entries are the evaluations'
+        study = replace(study, plots=())
     faulty = problems.below("tables")
     sound = tuple(each for each in tables if each.name not in faulty)
     # without one of its keys a table may be ambiguous, but a name that nothing bears stays unknown

@@ -17,6 +17,7 @@ from orchestrator.study import convert, source
 from orchestrator.study.check import check
 from orchestrator.study.claims import claims
 from orchestrator.study.document import export
+from orchestrator.study.plots import aliases, plots
 from orchestrator.study.problems import Problems, places_of
 from orchestrator.study.reader import Node, parse_value
 from orchestrator.study.schema import IGNORED, StudyFile
@@ -108,6 +109,7 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
     model = validate(node.data(), problems)
     if model is None:
         return Draft(study=None, problems=problems)
+    places |= aliases(model, places)
     design = convert.design(model, problems)
     evaluations = convert.evaluations(model, problems)
     rules = convert.rules(model)
@@ -127,6 +129,7 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
         evaluations=evaluations,
         tables=tables,
         claims=claims(model, problems),
+        plots=plots(model, problems),
         resources=rules,
         fuse=int(model.fuse),
         patches=dict(patches),

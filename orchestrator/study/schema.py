@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from orchestrator.study.schema_claims import ClaimFile
+from orchestrator.study.schema_plots import PlotFile
 from orchestrator.study.schema_values import (
     MAX_COUNT,
     AxisFile,
@@ -26,7 +27,7 @@ from orchestrator.study.schema_values import (
     Words,
 )
 
-IGNORED = ("plots", "search", "budget")
+IGNORED = ("search", "budget")
 
 
 class ResourcesFile(File):
@@ -133,7 +134,7 @@ class StudyFile(File):
     seeds: Seeds = (0,)
     evaluate: dict[Name, EvaluationFile] = {}
     tables: dict[Name, TableFile] = {}
-    plots: Any = Field(None, description="Ignored in this version")
+    plots: dict[Name, PlotFile] = {}
     claims: dict[Name, ClaimFile] = {}
     search: Any = Field(None, description="Ignored in this version")
     budget: Any = Field(None, description="Ignored in this version")

@@ -29,7 +29,7 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
         family = spec.families.get(evaluation.family)
         metrics[evaluation.name] = family.metrics if family else ()
         coords[evaluation.name] = family.coords if family else ()
-    for table in (*study.tables, *(claim.table for claim in study.claims)):
+    for table in (*study.tables, *(c.table for c in study.claims), *(p.table for p in study.plots)):
         at = (table.root, table.name)
         before = len(problems)
         _evaluations(table, metrics, (*at, "from"), problems)
@@ -212,7 +212,8 @@ def _tell(
                 told.add(name)
                 asked = "pool" if table.root == "claims" else "average_over"
                 average = "" if name == METRIC else f", or say {asked}: [{name}]"
-                other = "" if table.root == "claims" else f", put {name!r} in rows or columns"
+                places = {"claims": "", "plots": f", make {name!r} x, series or panels"}
+                other = places.get(table.root, f", put {name!r} in rows or columns")
                 message = (
                     f"two labels of {name!r} fit one entry of {table.root[:-1]} {table.name!r}: "
                     f"{one[name]!r} and {two[name]!r}; select one with where{other}{average}"
