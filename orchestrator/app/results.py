@@ -102,10 +102,21 @@ def try_tables(
     problems: list[Problem] = []
     for spec in specs:
         try:
-            tables.append(build(spec, frame, places=study.places))
+            differing = _differing(session, study, spec)
+            tables.append(build(spec, frame, places=study.places, differences=differing))
         except StudyError as error:
             problems += error.problems
     return tables, problems
+
+
+def _differing(session: Session, study: Study, spec: TableSpec) -> dict[str, str]:
+    """Returns cell -> what keeps it from being compared with the values that a paper prints."""
+    if spec.published is None or not spec.published.matches:
+        return {}
+    from orchestrator.app.planning import workload_of
+    from orchestrator.study.matching import differences
+
+    return differences(study, workload_of(study, session.settings), spec.published)
 
 
 def _table(study: Study, name: str) -> TableSpec:

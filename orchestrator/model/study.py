@@ -119,6 +119,46 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrintedValue:
+    """A number as a paper prints it.
+
+    Attributes:
+        labels: Column of the paper's table -> label; those that are dimensions of the study tell its entry.
+        metric: What it is a value of.
+        value: In natural units; None for a printed "fail".
+        std: Its standard deviation, or None.
+        n: Runs behind it, or None where the paper does not say.
+        ddof: What the std's sum is divided by: n - ddof; None where the paper does not say.
+        fail: Whether the paper prints a failure.
+    """
+
+    labels: Mapping[str, str]
+    metric: str
+    value: float | None
+    std: float | None = None
+    n: int | None = None
+    ddof: int | None = None
+    fail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A paper's values beside a table's own (rule 13 of the language).
+
+    Attributes:
+        values: Of the table's metrics.
+        matches: Config path -> the values that make a cell the paper's; without any there is no verdict.
+        margin: Of reproduction, in the metric's units; None for the default.
+        label: Header of the printed values.
+    """
+
+    values: tuple[PrintedValue, ...]
+    matches: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    margin: float | None = None
+    label: str = "paper"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableSpec:
     """A table as declared (rules 9 and 10 of the language).
 
@@ -133,6 +173,7 @@ class TableSpec:
         baseline: Dimension -> the label that all others are compared with; empty for no contrasts.
         contrasts: What is printed of a contrast: "difference", "interval", "p".
         paired: Whether contrasts and marks are taken seed by seed.
+        published: What a paper prints in the place of the entries, or None.
         root: Key of the document that it stands under, for messages.
     """
 
@@ -155,6 +196,7 @@ class TableSpec:
     baseline: Mapping[str, str] = field(default_factory=dict)
     contrasts: tuple[str, ...] = ("difference", "p")
     paired: bool = True
+    published: Published | None = None
     at: At = field(default_factory=At)
     caption: str = ""
     root: str = "tables"

@@ -32,6 +32,31 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """What a paper prints in the place of an entry, and whether the entry agrees.
+
+    Attributes:
+        text: As the table shows it ("7.88 ± 0.19", "fail").
+        value: In natural units, or None.
+        std: As printed, or None.
+        n: Runs behind it, or None.
+        difference: Ours minus the printed one, or None where they are not compared.
+        interval: Its 90 % confidence interval, or None.
+        margin: Within which the two count as the same, or None.
+        verdict: "reproduced", "not reproduced" or "unclear"; empty where they are not compared.
+    """
+
+    text: str
+    value: float | None = None
+    std: float | None = None
+    n: int | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    margin: float | None = None
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A printed cell of a table.
 
@@ -51,6 +76,7 @@ class Entry:
         values: (seed, value) that entered.
         trials: Every trial the entry came from.
         contrast: To the table's baseline; None for the baseline itself and where there is none.
+        printed: What a paper has here, or None.
     """
 
     text: str
@@ -67,6 +93,7 @@ class Entry:
     values: tuple[tuple[int, float], ...] = ()
     trials: tuple[TrialKey, ...] = ()
     contrast: Contrast | None = None
+    printed: Printed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +111,7 @@ class Table:
         notes: Below it ("n = 3 seeds", "std: sample").
         show: Which statistic the entries are, where further lines stand below it.
         contrast_line: Header of the line of contrasts ("vs. Plain"); empty without a baseline.
+        printed_line: Header of the line of a paper's values ("paper"); empty without any.
     """
 
     name: str
@@ -96,3 +124,4 @@ class Table:
     notes: Sequence[str] = ()
     show: str = ""
     contrast_line: str = ""
+    printed_line: str = ""

@@ -22,6 +22,7 @@ from orchestrator.model.study import (
 )
 from orchestrator.study.identity import same_value_text
 from orchestrator.study.problems import Path, Problems
+from orchestrator.study.published import published
 from orchestrator.study.schema import (
     EvaluationFile,
     FactorFile,
@@ -219,6 +220,7 @@ def _table(name: str, file: TableFile, problems: Problems) -> TableSpec:
         baseline=dict(file.baseline),
         contrasts=tuple(file.contrasts),
         paired=file.paired,
+        published=published(file.published, metrics, (*at, "published"), problems),
         at=point(file.at, (*at, "at"), problems),
         caption=file.caption,
     )

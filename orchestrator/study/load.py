@@ -19,6 +19,7 @@ from orchestrator.study.claims import claims
 from orchestrator.study.document import export
 from orchestrator.study.plots import aliases, plots
 from orchestrator.study.problems import Problems, places_of
+from orchestrator.study.published import kept
 from orchestrator.study.reader import Node, parse_value
 from orchestrator.study.schema import IGNORED, StudyFile
 from orchestrator.study.schema_values import MAX_COUNT, MAX_SEED, check_seeds
@@ -133,7 +134,7 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
         resources=rules,
         fuse=int(model.fuse),
         patches=dict(patches),
-        document=export(node.data()),
+        document=kept(export(node.data()), tables),
         ignored=_ignored(model, adaptive),
         places=places,
     )
@@ -143,9 +144,6 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
 def _ignored(model: StudyFile, adaptive: bool) -> tuple[str, ...]:
     found = [key for key in IGNORED if getattr(model, key) is not None]
     found += ["seeds (adaptive)"] if adaptive else []
-    found += [
-        f"tables.{name}.published" for name, table in model.tables.items() if table.published is not None
-    ]
     return tuple(found)
 
 

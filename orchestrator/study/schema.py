@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from orchestrator.study.schema_claims import ClaimFile
 from orchestrator.study.schema_plots import PlotFile
+from orchestrator.study.schema_published import Published
 from orchestrator.study.schema_values import (
     MAX_COUNT,
     AxisFile,
@@ -115,7 +116,7 @@ class TableFile(File):
     contrasts: list[Literal["difference", "interval", "p"]] = Field(["difference", "p"], min_length=1)
     paired: bool = True
     at: Text = "last"
-    published: Any = None
+    published: Published = None
     caption: Remark = ""
 
 

@@ -6,6 +6,7 @@ seeds      one value for each entry and seed; nothing is averaged unasked
 entries    statistic over seeds, fails, what is pending
 marks      the best, and what is not distinguishable from it
 contrasts  each entry against the baseline's
+verdicts   each entry against what a paper prints
 attributes columns that describe networks
 notes      what a reader has to know
 """
@@ -26,9 +27,18 @@ from orchestrator.tables.marks import marked
 from orchestrator.tables.notes import notes
 from orchestrator.tables.observe import completed, metrics_of, observe
 from orchestrator.tables.problems import Context, Places
+from orchestrator.tables.verdicts import Differences
+from orchestrator.tables.verdicts import compared as with_printed
 
 
-def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | None = None) -> Table:
+def build(
+    spec: TableSpec,
+    frame: Frame,
+    *,
+    title: str = "",
+    places: Places | None = None,
+    differences: Differences | None = None,
+) -> Table:
     """Returns the table: every entry a statistic over seeds, with its values and trials.
 
     Args:
@@ -36,6 +46,7 @@ def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | No
         frame: What was planned and measured.
         title: Caption of a table that declares none.
         places: Document path -> (file, line, column) (`Study.places`), for messages.
+        differences: Cell -> what keeps it from being compared with printed values ("" for nothing).
 
     Raises:
         StudyError: An unknown dimension, label, metric or step, or an entry in which observations of
@@ -60,6 +71,7 @@ def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | No
     built, compared = marked(spec, samples, built, estimated, printing)
     reference = references(context, rows, columns, samples)
     built = contrasted(spec, samples, built, reference, printing)
+    built, unjudged = with_printed(context, frame, units, samples, built, printing, differences or {})
     body = tuple(
         tuple(built.get((row, column), NEVER_PLANNED) for column in range(len(columns.labels)))
         for row in range(len(rows.labels))
@@ -71,6 +83,7 @@ def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | No
         {place: _name(rows, columns, place) for place in built},
         metrics=metrics,
         compared=compared,
+        unjudged=unjudged,
         draws=int(by_seed.get_column("draws").max() or 1) if by_seed.height else 1,  # type: ignore[arg-type]
     )
     columns, body = _with_attributes(context, frame, rows, columns, body)
@@ -85,6 +98,7 @@ def build(spec: TableSpec, frame: Frame, *, title: str = "", places: Places | No
         notes=below,
         show=spec.show,
         contrast_line=f"vs. {', '.join(spec.baseline.values())}" if spec.baseline else "",
+        printed_line=spec.published.label if spec.published else "",
     )
 
 

@@ -9,13 +9,16 @@ from orchestrator.model.table import Entry, Table
 
 
 def printed(table: Table) -> Table:
-    """Returns the table with a line of contrasts below each row that has any.
+    """Returns the table with lines of contrasts, printed values and verdicts below each row that has any.
 
-    The lines get a row header of their own, innermost. A table without a baseline stays as it is.
+    The lines get a row header of their own, innermost. A table that has none of them stays as it is.
     """
     below: list[tuple[str, Callable[[Entry], str]]] = []
     if table.contrast_line:
         below.append((table.contrast_line, lambda entry: entry.contrast.text if entry.contrast else ""))
+    if table.printed_line:
+        below.append((table.printed_line, lambda entry: entry.printed.text if entry.printed else ""))
+        below.append(("verdict", lambda entry: entry.printed.verdict if entry.printed else ""))
     if not below:
         return table
     rows: list[tuple[str, ...]] = []

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.model.study import ABSENT, FailWhen, TableSpec
+from orchestrator.model.study import ABSENT, FailWhen, Published, TableSpec
 from orchestrator.model.table import Entry
 from orchestrator.stats.estimate import SHOWS
+from orchestrator.stats.printed import LEVEL, MARGIN
 from orchestrator.tables import numbers
 from orchestrator.tables.entries import Sample
 from orchestrator.tables.marks import ALPHA
@@ -22,6 +23,7 @@ def notes(
     *,
     metrics: Sequence[str],
     compared: int,
+    unjudged: str,
     draws: int,
 ) -> tuple[str, ...]:
     """Returns the sentences below a table.
@@ -33,6 +35,7 @@ def notes(
         names: (row, column) -> the labels of row and column, for messages.
         metrics: Of the table.
         compared: How many entries were compared with the best of their group.
+        unjudged: Why entries have no verdict, or "".
         draws: The largest number of draws behind a value.
     """
     if not samples:
@@ -53,6 +56,8 @@ def notes(
         told.append(_close(spec, compared))
     if spec.baseline:
         told.append(_contrasts(spec, entries.values()))
+    if spec.published is not None:
+        told += _published(spec, spec.published, entries.values(), unjudged)
     return (*(sentence for sentence in told if sentence), *_messages(entries, names))
 
 
@@ -123,6 +128,30 @@ def _contrasts(spec: TableSpec, entries: Iterable[Entry]) -> str:
         told.append(f"p of the {_test(spec)} after Holm's correction for {_comparisons(tested)}")
     missing = f"; {ABSENT} with fewer than two {'common ' * spec.paired}seeds" if tested < len(found) else ""
     return f"{'; '.join(told)}{missing}."
+
+
+def _published(spec: TableSpec, published: Published, entries: Iterable[Entry], unjudged: str) -> list[str]:
+    found = [entry.printed for entry in entries if entry.printed is not None]
+    if not found:
+        return [f"{published.label}: no printed value is of an entry here."]
+    told = [f"{published.label}: no verdict, since {unjudged}."] if unjudged else []
+    judged = [each for each in found if each.verdict]
+    if judged:
+        margin = f"{MARGIN:g} printed (sample) standard deviations"
+        if published.margin is not None:
+            points = spec.percent and all(numbers.is_fraction(metric) for metric in spec.metrics)
+            size = f"{published.margin * 100:g} points" if points else f"{published.margin:g}"
+            margin = f"the study's margin of {size}"
+        told.append(
+            f"reproduced: the {LEVEL * 100:.0f} % interval of the difference to the printed mean lies within "
+            f"{margin}; not reproduced: the difference is larger than that, and its interval excludes 0; "
+            "unclear: neither (always with one seed). Each entry is judged by itself."
+        )
+        if any(each.std is None and each.value is not None for each in judged):
+            told.append("Where no standard deviation is printed, that of our seeds stands for it.")
+        if any(each.n is None and each.value is not None for each in judged):
+            told.append("A printed value that does not say its n counts as one run.")
+    return told
 
 
 def _test(spec: TableSpec) -> str:

@@ -79,7 +79,8 @@ def json_text(table: Table) -> str:
     "entries": [[{"text", "estimate", "spread", "interval": [low, high] or null, "n", "planned", "failures",
     "best", "status", "message", "values": [{"seed", "value"}, ..], "trials": [key, ..]}, ..], ..]}.
     An entry that is not distinguishable from the best has "close": true, one that is compared with a
-    baseline "contrast": {"text", "difference", "interval", "p", "corrected", "n", "effect"}.
+    baseline "contrast": {"text", "difference", "interval", "p", "corrected", "n", "effect"}, one that a paper
+    prints "published": {"text", "value", "std", "n", "difference", "interval", "margin", "verdict"}.
     Numbers are in natural units (fractions), texts as printed; unknown numbers are null, never NaN.
     """
     document = {
@@ -114,4 +115,6 @@ def _entry(entry: Entry) -> dict[str, Any]:
         document["close"] = True
     if entry.contrast is not None:
         document["contrast"] = asdict(entry.contrast)
+    if entry.printed is not None:
+        document["published"] = asdict(entry.printed)
     return document
