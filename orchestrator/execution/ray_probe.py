@@ -92,17 +92,26 @@ def check_nodes(*, store: Path | None, data: Path, reach: Callable[[], None] | N
     """
     import ray
 
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = _living(ray)
     with _marked(store) as (marker, word):
         asked = Asked(marker=marker, word=word, data=str(data) if data.is_dir() else None, reach=reach)
-        answers = [(node["NodeManagerHostname"], _ask(ray, node["NodeID"], asked)) for node in nodes]
-        seen = [_answer(ray, host, answer) for host, answer in answers]
+        answers = {node: _ask(ray, node, asked) for node in nodes}
+        found = {node: _answer(ray, nodes[node], answer) for node, answer in answers.items()}
+    if any(isinstance(each, str) for each in found.values()):
+        # One that has died is listed as living for some seconds: it is no trouble of the study's.
+        found = {node: each for node, each in found.items() if node in _living(ray)}
+    seen = list(found.values())
     troubles = [trouble for each in seen for trouble in _troubles(each, store, data)]
     if troubles:
         raise TargetError(
             "the cluster cannot run this study:\n" + "\n".join(f"  {each}" for each in troubles)
         )
     return [each for each in seen if isinstance(each, Seen)]
+
+
+def _living(ray: Any) -> dict[str, str]:
+    """Returns node id -> host name of the nodes that are there."""
+    return {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
 
 
 def _troubles(seen: Seen | str, store: Path | None, data: Path) -> Iterator[str]:

@@ -160,6 +160,6 @@ def test_four_trials_share_a_gpu(standing: Nodes, tmp_path: Path) -> None:
     assert {(tuple(each["devices"]), tuple(each["accelerators"])) for each in placed} == {
         (("cuda:0",), ("0",))
     }
-    more = quarter.replace("gpu: 0.25", "gpu: 2").replace("study: demo", "study: large")
+    more = quarter.replace("gpu: 0.25", "gpu: 2").replace("levels: [1, 2, 3]", "levels: [9]")
     refused = orch("submit", orch.study(more, "large.yaml"), code=5)
     assert "no node can ever hold 0.25 CPU + 2 GPU; the cluster's nodes have: 1 CPU + 1 GPU" in refused.err
