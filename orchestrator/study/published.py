@@ -39,6 +39,7 @@ def published(
         rows, place = _read(file.file, (*path, "file"), problems), (*path, "file")
     else:
         rows, place = list(file.values or ()), (*path, "values")
+    before = len(problems)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     for name in file.where:
         if rows and name not in columns:
@@ -51,7 +52,7 @@ def published(
             continue
         if all(value.labels.get(name) in labels for name, labels in file.where.items()):
             found.append(value)
-    if rows and not found and metrics:
+    if rows and not found and metrics and len(problems) == before:
         problems.add(
             path, "no-values", f"no printed value is of {listed(metrics)} and fits `where`", key=True
         )

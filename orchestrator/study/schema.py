@@ -113,7 +113,7 @@ class TableFile(File):
     attributes: dict[str, WhereFile] = {}
     average_over: Words = ()
     baseline: dict[str, GivenLabel] = {}
-    contrasts: list[Literal["difference", "interval", "p"]] = Field(["difference", "p"], min_length=1)
+    contrasts: list[Literal["difference", "interval", "p"]] = ["difference", "p"]
     paired: bool = True
     at: Text = "last"
     published: Published = None

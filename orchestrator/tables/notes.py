@@ -126,7 +126,11 @@ def _contrasts(spec: TableSpec, entries: Iterable[Entry]) -> str:
         told.append("[low, high] its 95 % confidence interval, not corrected")
     if "p" in spec.contrasts:
         told.append(f"p of the {_test(spec)} after Holm's correction for {_comparisons(tested)}")
-    missing = f"; {ABSENT} with fewer than two {'common ' * spec.paired}seeds" if tested < len(found) else ""
+    missing = (
+        f"; {ABSENT} with fewer than two {'common ' * spec.paired}seeds or where half failed"
+        if tested < len(found)
+        else ""
+    )
     return f"{'; '.join(told)}{missing}."
 
 

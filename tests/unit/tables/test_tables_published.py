@@ -131,6 +131,14 @@ def test_on_digits_values_are_printed_and_not_judged(file: str, name: str, count
     assert "reproduced" not in render(built, "csv")
 
 
+@pytest.mark.parametrize("path", sorted((STUDIES / "paper").glob("*.yaml")), ids=lambda path: path.stem)
+def test_studies_at_the_paper_s_scale_match_it(path: Path) -> None:
+    study = load(path)
+    for table in study.tables:
+        if table.published is not None:
+            assert set(differences(study, SPEC, table.published).values()) == {""}
+
+
 @pytest.mark.parametrize("patch", [{"epochs": 8}, {"recipe": "larsson2017"}, {"network.width": 0.5}])
 def test_a_patched_recipe_is_not_the_paper_s(patch: dict[str, object]) -> None:
     study = load(STUDIES / "paper" / "dfn_ensemble.yaml", patches=patch)
