@@ -18,15 +18,17 @@ import matplotlib
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from orchestrator.model.plot import Panel, Plot
 from orchestrator.tables.draw_kinds import KINDS
 from orchestrator.tables.draw_marks import GREY, INK, marks_of
 from orchestrator.tables.layout import plain
-from orchestrator.tables.numbers import is_fraction
+from orchestrator.tables.numbers import is_fraction, magnitude
 
 FORMATS: Final = ("pdf", "svg", "png")
 
@@ -43,6 +45,7 @@ _STYLE: Final[dict[Any, Any]] = {
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
     "legend.fontsize": 6.5,
+    "legend.title_fontsize": 6.5,
     "legend.frameon": False,
     "legend.handlelength": 2.4,
     "axes.linewidth": 0.6,
@@ -108,7 +111,13 @@ def draw(plot: Plot) -> Figure:
         layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03)
         figure = Figure(figsize=(width, height + 0.09 * len(lines)), layout=layout)
         shared = spec.panels not in (None, "metric")
-        grid = figure.subplots(down, across, squeeze=False, sharey=shared and spec.kind != "heatmap")
+        grid = figure.subplots(
+            down,
+            across,
+            squeeze=False,
+            sharex=shared and spec.kind == "curves" and down == 1,
+            sharey=shared and spec.kind != "heatmap",
+        )
         places: list[Axes] = list(grid.flat)
         for axes in places[len(plot.panels) or 1 :]:
             axes.remove()
@@ -122,7 +131,7 @@ def draw(plot: Plot) -> Figure:
                 down_side = spec.table.rows.dimensions
                 split = spec.panels is not None and spec.split == "rows"
                 axes.set_ylabel(spec.y_label or _named(down_side[1:] if split else down_side))
-            if panel.label:
+            if panel.label and (spec.panels != "metric" or spec.kind == "heatmap"):
                 axes.set_title(plain(_panel_title(plot, panel)))
         _legend(figure, places[0], plot, names)
         if lines:
@@ -161,10 +170,18 @@ def _label(axes: Axes, plot: Plot, panel: Panel, *, first: bool) -> None:
             axes.set_ylabel(measured)
     if spec.scale == "log":
         axes.set_yscale("log")
+        _log_ticks(axes.yaxis)
     if spec.x_scale == "log" and (spec.kind in ("scatter", "curves", "histogram") or _numeric(panel.rows)):
         axes.set_xscale("log")
+        _log_ticks(axes.xaxis)
     axes.grid(axis="y", color="#dddddd", linewidth=0.4)
     axes.set_axisbelow(True)
+
+
+def _log_ticks(axis: Axis) -> None:
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: magnitude(value))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def quantity(metrics: Sequence[str], scaled: frozenset[str]) -> str:
@@ -199,7 +216,7 @@ def _numeric(labels: Sequence[str]) -> bool:
 def _legend(figure: Figure, axes: Axes, plot: Plot, names: Sequence[str]) -> None:
     handles: list[Artist] = []
     if plot.spec.kind != "heatmap" and (len(names) > 1 or any(names)):
-        handles = [*marks_of(plot.spec.kind, [plain(name) for name in names])]
+        handles = [*marks_of(plot.spec.kind, [_shown(plot, name) for name in names])]
     points = [entry for panel in plot.panels for line in panel.entries for entry in line]
     if plot.spec.kind not in ("heatmap", "histogram"):
         if any(entry.failures and entry.estimate is not None for entry in points):
@@ -208,10 +225,19 @@ def _legend(figure: Figure, axes: Axes, plot: Plot, names: Sequence[str]) -> Non
             handles.append(_mark("x", "half or more failed"))
     if not handles:
         return
+    # Bare numbers mean nothing without what they count.
+    along = [name for name in plot.spec.table.columns.dimensions if name != plot.spec.panels]
+    title = _named(along) if along and names and _numeric(names) else None
     widest = max(len(str(handle.get_label())) for handle in handles) + 8
     room = _WIDTH_IN[plot.spec.size] * 72 / (6.5 * 0.55)
     across = max(1, min(len(handles), int(room / widest)))
-    figure.legend(handles=handles, loc="outside upper center", ncols=across, columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside upper center", ncols=across, columnspacing=1.2, title=title)
+
+
+def _shown(plot: Plot, name: str) -> str:
+    for metric in plot.spec.table.metrics:
+        name = name.replace(metric, metric.replace("_", " "))
+    return plain(name)
 
 
 def _mark(marker: str, label: str, face: str = GREY) -> Line2D:

@@ -26,6 +26,8 @@ from orchestrator.tables.draw_series import bars, curves, lines, points, spread
 from orchestrator.tables.layout import plain
 from orchestrator.tables.numbers import default_digits, magnitude, number
 
+_ROOM_PT: Final = {"column": 170.0, "page": 400.0}  # the width of all cells of a heat map
+
 Drawer: TypeAlias = Callable[[Axes, Plot, Panel, Sequence[str]], None]
 
 
@@ -42,29 +44,22 @@ def heatmap(axes: Axes, plot: Plot, panel: Panel, names: Sequence[str]) -> None:
     axes.imshow(np.ma.masked_invalid(values), cmap=shades, vmin=low, vmax=high, aspect="auto")
     percent = bool(plot.scaled)
     digits = 1 if percent else default_digits(finite.tolist(), percent=False)
+    texts: list[tuple[int, int, str, str]] = []
     for row, line in enumerate(panel.entries):
         for column, entry in enumerate(line):
             value = values[row, column]
             if math.isfinite(value):
-                text = number(value, digits, percent=False)
-                text += "*" if entry.failures else ""
-                dark = _is_dark(shades((value - low) / (high - low) if high > low else 0.0))
-            elif not entry.planned:
-                continue
-            else:
-                text, dark = ("fail" if entry.failures else entry.text or "–"), False
-            size = min(
-                6.0, 165.0 / max(1, shape[1]) / max(2, len(text)) * (2.1 if plot.spec.size == "page" else 1)
-            )
-            axes.text(
-                column,
-                row,
-                plain(text),
-                ha="center",
-                va="center",
-                fontsize=size,
-                color="white" if dark else INK,
-            )
+                text = number(value, digits, percent=False) + ("*" if entry.failures else "")
+                shade = shades((value - low) / (high - low) if high > low else 0.0)
+                texts.append((row, column, text, "white" if _is_dark(shade) else INK))
+            elif entry.planned:
+                texts.append((row, column, "fail" if entry.failures else plain(entry.text), INK))
+    # As large as the longest text allows in a column's width.
+    longest = max((len(text) for _, _, text, _ in texts), default=1)
+    room = _ROOM_PT[plot.spec.size] / len(plot.panels) / max(1, shape[1])
+    size = min(6.0, room / (max(2, longest) * 0.62))
+    for row, column, text, colour in texts:
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
     axes.set_yticks(range(len(panel.rows)), [plain(label) for label in panel.rows])
     ticks(axes, panel.columns, np.arange(len(panel.columns), dtype=float))
     axes.tick_params(length=0)

@@ -22,18 +22,31 @@ from orchestrator.tables.draw_marks import (
     whiskers,
 )
 
+_FEW_STEPS = 8  # of which each has a marker
+
 
 def lines(axes: Axes, plot: Plot, panel: Panel, names: Sequence[str]) -> None:
     """Draws a line with a band for each series; labels that are numbers stand at their values."""
     at, numeric = positions(panel.rows)
+    # "none" among numbers is no continuation of them: such labels stand apart.
+    joined = np.array([positions([label])[1] for label in panel.rows], dtype=bool)
+    if not joined.any():
+        joined[:] = True
     order = np.argsort(at, kind="stable")
+    row = order[joined[order]]
     for column, name in enumerate(panel.columns):
         look = Look(names.index(name))
         entries, centres, low, high = column_of(plot, panel, column)
+        # A gap is a result that is missing, not a place that only other series have.
+        order = row[np.array([entries[each].planned > 0 for each in row], dtype=bool)]
         axes.fill_between(at[order], low[order], high[order], color=look.colour, alpha=0.18, linewidth=0)
         axes.plot(
             at[order], centres[order], color=look.colour, linestyle=look.line, marker=look.marker, label=name
         )
+        if not joined.all():
+            apart = at[~joined], centres[~joined]
+            whiskers(axes, *apart, low[~joined], high[~joined], look.colour)
+            axes.plot(*apart, linestyle="none", color=look.colour, marker=look.marker, gid="apart")
         hollow(axes, entries, at, centres, look)
         failed(axes, entries, at, look)
     if not numeric or len(at) <= 8:
@@ -48,7 +61,9 @@ def curves(axes: Axes, plot: Plot, panel: Panel, names: Sequence[str]) -> None:
         entries, centres, low, high = column_of(plot, panel, column)
         known = np.isfinite(centres)
         some = any(entry.failures and entry.estimate is not None for entry in entries)
-        marker: dict[str, Any] = {"marker": look.marker, "markerfacecolor": "white"} if some else {}
+        marker: dict[str, Any] = {"marker": look.marker} if some or len(at) <= _FEW_STEPS else {}
+        if some:
+            marker["markerfacecolor"] = "white"
         if known.any():
             axes.fill_between(at[known], low[known], high[known], color=look.colour, alpha=0.18, linewidth=0)
         axes.plot(
@@ -141,7 +156,7 @@ def spread(axes: Axes, plot: Plot, panel: Panel, names: Sequence[str]) -> None:
                     drawn,
                     linestyle="none",
                     marker=".",
-                    markersize=2.6,
+                    markersize=4.5,
                     markeredgewidth=0,
                     color=look.colour,
                     alpha=0.45,

@@ -20,7 +20,7 @@ def notes(spec: PlotSpec, table: Table, panels: Sequence[Panel]) -> tuple[str, .
     found = [entry for line in table.entries for entry in line if entry.planned]
     if not found:
         return ("Nothing is planned that this plot selects.",)
-    told = [_count(found), _uncertainty(spec)]
+    told = [_count(found), _uncertainty(spec, found)]
     # What the table says of averages over draws and dimensions holds for the plot.
     told += [sentence for sentence in table.notes if sentence.startswith("Values are averaged")]
     named = [
@@ -64,12 +64,14 @@ def _count(found: Sequence[Entry]) -> str:
     return f"n = {numbers} {'seed' if most == 1 else 'seeds'}."
 
 
-def _uncertainty(spec: PlotSpec) -> str:
+def _uncertainty(spec: PlotSpec, found: Sequence[Entry]) -> str:
     if spec.kind in ("heatmap", "histogram"):
         cells = f"Cells: {_centre(spec)} over seeds."
         return "One value for each point and seed." if spec.kind == "histogram" else cells
     kind = SHOWS[spec.table.show].uncertainty
     mark = "Band" if spec.kind in _BANDS else "Whiskers"
+    if max(entry.planned for entry in found) == 1:
+        return ""
     if kind is None:
         return f"{_centre(spec).capitalize()} over seeds."
     told = (

@@ -65,8 +65,8 @@ def lines_of(figure: Figure, gid: str | None = None, axes: int = 0) -> list[tupl
         for line in figure.axes[axes].lines
         if line.get_gid() == gid
         and len(line.get_xdata())  # type: ignore[arg-type]
-        # whiskers' ends are lines without a name
-        and (gid or not str(line.get_label()).startswith("_"))
+        # the ends of whiskers are lines too
+        and line.get_marker() != "_"
     ]
 
 
@@ -372,3 +372,42 @@ def test_axes_say_what_is_measured_in_which_unit() -> None:
     both = ["train_error", "validation_error"]
     assert quantity(both, frozenset(both)) == "error (%)"
     assert quantity(["train_loss", "test_error"], frozenset({"test_error"})) == "train loss, test error"
+
+
+def test_a_label_that_is_no_number_stands_apart_from_those_that_are() -> None:
+    made = grid(
+        {"module": ("0", "1", "none")}, {("0",): (0.1, 0.2), ("1",): (0.2, 0.3), ("none",): (0.5, 0.6)}
+    )
+    _, figure = drawn(plot_spec("lines", x="module", series=Axis()), made.frame())
+    assert lines_of(figure)[0] == ([0, 1], pytest.approx([0.15, 0.25]))
+    assert lines_of(figure, "apart") == [([2], [pytest.approx(0.55)])]
+
+
+def test_logarithmic_axes_have_readable_ticks() -> None:
+    _, figure = drawn(plot_spec("lines", scale="log", x_scale="log"), networks().frame())
+    axes = figure.axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    figure.canvas.draw()
+    shown = [tick.get_text() for tick in axes.get_yticklabels() if tick.get_text()]
+    assert shown
+    assert all(float(text) > 0 for text in shown)
+
+
+def test_series_of_bare_numbers_say_what_they_count() -> None:
+    frame = networks().frame()
+    _, figure = drawn(plot_spec("lines", x="network", series=Axis(dimensions=("depth",))), frame)
+    assert figure.legends[0].get_title().get_text() == "depth"
+
+
+def test_a_line_goes_on_over_places_that_only_other_series_have_and_breaks_where_results_lack() -> None:
+    made = grid(
+        {"depth": ("1", "2", "3", "4"), "network": ("a", "b")},
+        {("1", "a"): (1,), ("3", "a"): (3,), ("4", "a"): (4,), ("1", "b"): (1,), ("2", "b"): (2,)},
+    )
+    made.state(
+        next(a.trial for a in made.assignments if a.labels == {"depth": "3", "network": "a"}), State.PENDING
+    )
+    _, figure = drawn(plot_spec("lines"), made.frame())
+    x, y = lines_of(figure)[0]
+    assert x == [1, 3, 4]
+    assert np.isnan(y).tolist() == [False, True, False]
