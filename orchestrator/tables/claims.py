@@ -88,6 +88,8 @@ def _pairs(claim: ClaimSpec, table: Table) -> Iterator[_Pair]:
                 wanted = "less" if by == "min" else "greater"
                 couples = [(best, name, wanted) for name in planned if name != best and best in row]
         for one, other, each in couples:
+            if not (row[one].planned and row[other].planned):
+                continue  # a combination that the design leaves out
             yield _Pair(where=where, one=(one, row[one]), other=(other, row[other]), wanted=each)
 
 

@@ -42,6 +42,9 @@ evaluate:
   delete_random: {vary: {deleted: {levels: [1, 12]}}, draws: 2}
   reorder: {vary: {swaps: {levels: [1, 12]}}, draws: 2}
   effective_paths: {set: {samples: 2}}
+claims:
+  errors_grow_with_deletions: {where: {deleted: [1, 12]}}
+  errors_grow_with_reordering: {where: {swaps: [1, 12]}}
 """,
     "zagoruyko_scalings": "design: {factors: {depth: {levels: [10]}}}",
 }
@@ -66,6 +69,14 @@ def test_a_study_on_digits_runs_to_its_tables(path: Path, tmp_path: Path) -> Non
         # one epoch may be too little: then an entry says so
         entries = [line.split(",", 1)[1] for line in shown[1:]]
         assert any("fail" in entry or any(map(str.isdigit, entry)) for entry in entries)
+    if claims := load(path).claims:
+        judged = orch("claims", name, "--json", code=None)
+        assert judged.code in (0, 6)  # cells that the shortened form leaves out are missing
+        found = judged.json["claims"]
+        assert [each["name"] for each in found] == [each.name for each in claims]
+        # one seed shows nothing, and what is compared is there
+        assert {each["verdict"] for each in found} <= {"unclear", "incomplete"}
+        assert all(each["evidence"] for each in found)
 
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
