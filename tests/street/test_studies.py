@@ -1,4 +1,4 @@
-"""Every study that is shipped: on digits it runs, shortened, to its tables; at the papers' scale it plans."""
+"""Every shipped study: on digits, shortened, to its tables and plots; at its paper's scale, planned."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_study_is_in_this_test() -> None:
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_a_study_on_digits_runs_to_its_tables(path: Path, tmp_path: Path) -> None:
+def test_a_study_on_digits_runs_to_its_tables_and_plots(path: Path, tmp_path: Path) -> None:
     orch, name = Orch(directory=tmp_path), path.stem
     if name in FEWER:
         text = f"extends: {path}\nstudy: {name}\n{FEWER[name]}"
@@ -77,6 +77,9 @@ def test_a_study_on_digits_runs_to_its_tables(path: Path, tmp_path: Path) -> Non
         # one seed shows nothing, and what is compared is there
         assert {each["verdict"] for each in found} <= {"unclear", "incomplete"}
         assert all(each["evidence"] for each in found)
+    if plots := load(path).plots:
+        orch("plot", name, "--format", "svg")
+        assert {each.name for each in plots} == {each.stem for each in (tmp_path / "plots").iterdir()}
 
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
