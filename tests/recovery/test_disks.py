@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from tests.recovery.invariants import Golden, assert_invariants, finished, golden
 from tests.recovery.nursery import Fault, warm
 from tests.recovery.small_study import OFTEN, STUDY, at, undisturbed
-from tests.street.orch import Orch
+from tests.street.orch import ROOT, Orch
 
 HEAVY = STUDY.replace("steps: 2", "steps: 2, ballast_kb: 600")
 
@@ -116,17 +117,29 @@ def test_a_folder_becomes_read_only(tmp_path: Path, folder: str) -> None:
     assert_invariants(orch, "demo", undisturbed().golden, before=before)
 
 
+# A small disk at /tmp, seen by the command alone; what it needs of the real one is put back.
+SMALL_TMP = """
+for each in $KEEP; do mkdir -p "$PLACE$each" && mount --bind "$each" "$PLACE$each"; done
+mount -t tmpfs -o size=8m none /tmp
+for each in $KEEP; do mkdir -p "$each" && mount --bind "$PLACE$each" "$each"; done
+exec "$@"
+"""
+
+
 def test_there_is_no_room_for_ray(tmp_path: Path) -> None:
-    """Ray's folder lies in /tmp: the command sees a small one there, and nobody else does."""
-    small = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=8m none /tmp && exec "$@"', "sh"]
-    if subprocess.run([*small, "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("not run here: no mount namespaces without privileges")
+    """Ray's folder lies in /tmp."""
+    small = ["unshare", "--mount", "sh", "-ec", SMALL_TMP, "sh"]
     home = Path("/var/tmp") / f"orch-{os.getpid()}"  # where /tmp's new disk does not hide it
     home.mkdir()
+    keep = [path for path in (sys.prefix, str(ROOT)) if path.startswith("/tmp/")]
+    around = {**os.environ, "KEEP": " ".join(keep), "PLACE": str(home / "keep")}
     try:
+        if subprocess.run([*small, "true"], env=around, capture_output=True, check=False).returncode != 0:
+            pytest.skip("not run here: no mount namespaces without privileges")
         orch = Orch(directory=home, executor="ray", environment=OFTEN)
         command = [*small, *orch.command("submit", orch.study(STUDY))]
-        done = subprocess.run(command, env=orch.env, cwd=home, capture_output=True, text=True, check=False)
+        environment = {**around, **orch.env}
+        done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
         assert done.returncode == 5, done.stderr
         assert "needs 64 MiB in /tmp, which has 8 MiB free" in done.stderr
         before = finished(orch, "demo")
