@@ -97,7 +97,9 @@ def last_job(settings: Settings, study: str) -> JobStatus | None:
     """
     if settings.jobs_address is None:
         return None
-    return next(reversed(_launcher(settings).jobs(study)), None)
+    from orchestrator.execution.ray_jobs import RayJobs
+
+    return next(reversed(RayJobs(settings.jobs_address).jobs(study)), None)
 
 
 def driver_log(settings: Settings, study: str) -> str:

@@ -12,11 +12,12 @@ import typer
 
 from orchestrator.cli.globals import current
 from orchestrator.cli.options import Cells, StudyName
-from orchestrator.errors import IncompleteError, NotFoundError, UsageError
+from orchestrator.errors import IncompleteError, NotFoundError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.app.inspect import Status
     from orchestrator.model.job import JobStatus
+    from orchestrator.settings import Settings
 
 FORMATS = ("rich", "md", "latex", "csv", "html", "json")
 WATCH_EVERY_S = 1.0
@@ -25,7 +26,6 @@ WATCH_EVERY_S = 1.0
 def status(study: Annotated[str, typer.Argument(help="A recorded study; all without it.")] = "") -> None:
     """Show how far a study is: trials by state, failures, who drives it."""
     from orchestrator.app import inspect
-    from orchestrator.app.launch import last_job
     from orchestrator.app.session import open_session
     from orchestrator.cli.shapes import status_shape
 
@@ -33,12 +33,23 @@ def status(study: Annotated[str, typer.Argument(help="A recorded study; all with
     with open_session(settings) as session:
         found = [inspect.status(session, study)] if study else list(inspect.statuses(session))
     # One study only: a cluster that does not answer must not hold up the list of all.
-    job = last_job(settings, found[0].submission.study) if study else None
+    job = _job(settings, found[0].submission.study) if study else None
     if current.json:
         current.emit("status", studies=[status_shape(each, job) for each in found])
         return
     for each in found:
         _print_status(each, job)
+
+
+def _job(settings: Settings, study: str) -> JobStatus | None:
+    """Returns a study's newest job in the target's cluster; one that does not answer is told, and no more."""
+    from orchestrator.app.launch import last_job
+
+    try:
+        return last_job(settings, study)
+    except TargetError as error:
+        print(f"note: {error}", file=sys.stderr)
+        return None
 
 
 def _print_status(status: Status, job: JobStatus | None = None) -> None:
@@ -105,7 +116,6 @@ def list_() -> None:
 def watch(study: StudyName) -> None:
     """Follow a study that another process drives; Ctrl-C leaves it running."""
     from orchestrator.app import inspect
-    from orchestrator.app.launch import last_job
     from orchestrator.app.results import study_of
     from orchestrator.app.session import open_session
     from orchestrator.cli.shapes import status_shape
@@ -117,7 +127,7 @@ def watch(study: StudyName) -> None:
         while True:
             found = inspect.status(session, name)
             # A driver in a cluster takes a while to start: a job that lives is one to wait for.
-            job = last_job(settings, name) if found.driver is None else None
+            job = _job(settings, name) if found.driver is None else None
             counts = (dict(found.trainings), dict(found.evaluations), found.status, job and job.state)
             if counts != shown:
                 if current.json:

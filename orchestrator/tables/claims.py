@@ -30,6 +30,11 @@ _RULES: Final = {
     "best": "paired one-sided t tests against each other level; holds when all have p < 0.05",
     "similar": "two one-sided paired t tests by seed (TOST); holds when every contrast has p < 0.05",
 }
+_SIDES: Final[Mapping[str, Alternative]] = {
+    **{"higher": "greater", "rising": "greater", "max": "greater"},
+    **{"lower": "less", "falling": "less", "min": "less"},
+    "similar": "two-sided",
+}
 _OPPOSITE: Final[Mapping[Alternative, Alternative]] = {"less": "greater", "greater": "less"}
 
 
@@ -77,16 +82,15 @@ def _pairs(claim: ClaimSpec, table: Table) -> Iterator[_Pair]:
         planned = [name for name in names if row[name].planned]
         match claim.kind:
             case "higher" | "lower" | "similar":
-                wanted: Alternative = {"higher": "greater", "lower": "less"}.get(claim.kind, "two-sided")  # type: ignore[assignment]
-                couples = [(names[0], names[1], wanted)] if len(names) == 2 else []
+                couples = [(names[0], names[1], _SIDES[claim.kind])] if len(names) == 2 else []
             case "rising" | "falling":
-                wanted = "greater" if claim.kind == "rising" else "less"
-                couples = [(after, before, wanted) for before, after in itertools.pairwise(planned)]
+                couples = [
+                    (after, before, _SIDES[claim.kind]) for before, after in itertools.pairwise(planned)
+                ]
             case _:
                 assert claim.best is not None
                 best, by = claim.best
-                wanted = "less" if by == "min" else "greater"
-                couples = [(best, name, wanted) for name in planned if name != best and best in row]
+                couples = [(best, name, _SIDES[by]) for name in planned if name != best and best in row]
         for one, other, each in couples:
             if not (row[one].planned and row[other].planned):
                 continue  # a combination that the design leaves out

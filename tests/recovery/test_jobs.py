@@ -167,6 +167,18 @@ def test_an_address_that_is_none(address: str) -> None:
     assert "secret" not in str(error.value)
 
 
+def test_a_study_has_a_status_although_the_cluster_is_gone(tmp_path: Path) -> None:
+    orch = Orch(directory=tmp_path)
+    file, gate, _ = study_of(orch)
+    gate.touch()
+    orch("submit", file)
+    orch.environment["ORCH_JOBS_ADDRESS"] = f"http://127.0.0.1:{free_port()}"
+    for verb in ("status", "watch"):
+        done = orch(verb, "demo", "--json")
+        assert (done.json["studies"][0]["status"], done.json["studies"][0]["job"]) == ("done", None)
+        assert "cannot be reached" in done.err
+
+
 def test_what_a_driver_elsewhere_needs_is_said(tmp_path: Path) -> None:
     orch = Orch(directory=tmp_path)
     file = study_of(orch)[0]
