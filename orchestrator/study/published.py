@@ -12,7 +12,7 @@ from orchestrator.model.study import PrintedValue, Published, TableSpec
 from orchestrator.study.problems import Path as Place
 from orchestrator.study.problems import Problems
 from orchestrator.study.schema_published import PublishedFile
-from orchestrator.study.text import listed, plain, quoted, shown, unknown, written
+from orchestrator.study.text import listed, plain, quoted_path, shown, unknown, written
 
 NUMBERS: Final = ("value", "std", "n", "std_ddof")
 REMARKS: Final = ("fail", "bold", "note", "parameters")
@@ -98,10 +98,10 @@ def _read(name: str, path: Place, problems: Problems) -> list[dict[str, Any]]:
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        problems.add(path, "unreadable", f"cannot read {quoted(str(target))}: {reason}; name a CSV file")
+        problems.add(path, "unreadable", f"cannot read {quoted_path(target)}: {reason}; name a CSV file")
         return []
     if len(content) > _MOST_BYTES:
-        problems.add(path, "too-large", f"{target} has more than 1 MiB")
+        problems.add(path, "too-large", f"{quoted_path(target)} has more than 1 MiB")
         return []
     reader = csv.DictReader(io.StringIO(text))
     missing = [name for name in ("metric", "value") if name not in (reader.fieldnames or ())]

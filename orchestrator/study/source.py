@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from orchestrator.errors import StudyError
 from orchestrator.study.reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, Mark, Node, compose, refuse
-from orchestrator.study.text import quoted, shown
+from orchestrator.study.text import quoted_path, shown
 
 MAX_EXTENDS: Final = 4
 SUFFIXES: Final = (".yaml", ".yml")
@@ -82,7 +82,7 @@ def _text(path: Path, asked: Mark) -> str:
     except PermissionError:
         raise fault("unreadable", f"no permission to read {path}") from None
     except (OSError, ValueError) as error:
-        raise fault("unreadable", f"cannot read {quoted(str(path))}: {error}") from None
+        raise fault("unreadable", f"cannot read {quoted_path(path)}: {error}") from None
     if len(content) > MAX_BYTES:
         raise fault("too-large", f"{path} has more than 1 MiB; a study file has at most 1 MiB")
     try:

@@ -7,6 +7,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -88,6 +89,12 @@ def shown(value: Any) -> str:
 def quoted(value: str) -> str:
     """Returns a text in quotes, control and invisible characters escaped, cut to a readable length."""
     return _cut(repr(value))
+
+
+def quoted_path(path: Path) -> str:
+    """Returns a path in quotes, control and invisible characters escaped; of a very long one its end."""
+    text = str(path)
+    return repr(text if len(text) <= 400 else f"...{text[-400:]}")
 
 
 def _cut(text: str) -> str:

@@ -75,6 +75,13 @@ def test_cells_differ_by_their_configs(tmp_path: Path) -> None:
     }
 
 
+def test_a_file_far_down_is_named_whole(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 60) / ("b" * 60)
+    folder.mkdir(parents=True)
+    (found,) = problems(folder, table("published: gone.csv"))
+    assert (found.code, str(folder / "gone.csv") in found.message) == ("unreadable", True), found
+
+
 @pytest.mark.parametrize(
     ("extra", "code", "text"),
     [
