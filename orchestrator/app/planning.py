@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.app.adaptive import granted_part
 from orchestrator.app.provenance import Code, code_of
-from orchestrator.app.session import open_session, store_exists
+from orchestrator.app.session import Session, open_session, store_exists
 from orchestrator.errors import StudyError
 from orchestrator.model.plan import Plan, TrialKey
 from orchestrator.model.study import Study
-from orchestrator.ports import Registry
 from orchestrator.settings import Settings
 from orchestrator.study.examine import examine
 from orchestrator.study.load import draft
@@ -63,28 +64,28 @@ class Planned:
     stale: frozenset[TrialKey]
 
 
-def plan_study(request: Request, settings: Settings, registry: Registry | None = None) -> Planned:
+def plan_study(request: Request, settings: Settings, session: Session | None = None) -> Planned:
     """Loads, checks, expands and plans a study file; nothing is started or written.
 
     Args:
         request: What is asked.
         settings: As loaded.
-        registry: An open registry; without one the configured store is looked at if it exists.
+        session: An open store; without one the configured store is looked at if it exists.
 
     Raises:
         StudyError: Every problem of the file at once.
     """
     study, spec = _study(request, settings)
-    fresh = plan(study, spec, max_trials=request.max_trials)
+    whole = plan(study, spec, max_trials=request.max_trials)
+    with (
+        nullcontext(session)
+        if session is not None or not store_exists(settings)
+        else open_session(settings) as store
+    ):
+        fresh = granted_part(store, study, whole)
+        known = {} if store is None else store.registry.statuses(list(fresh.trials))
     wanted = select(fresh, request.cells) if request.cells else frozenset(fresh.trials)
     code = code_of(spec)
-    if registry is not None:
-        known = registry.statuses(list(fresh.trials))
-    elif store_exists(settings):
-        with open_session(settings) as session:
-            known = session.registry.statuses(list(fresh.trials))
-    else:
-        known = {}
     again = stale(fresh, known, code=code.digest) & wanted if study.code == "rerun" else set()
     told = know(fresh, known, code=code.digest, rule=study.code)
     return Planned(
@@ -107,11 +108,13 @@ def power_notes(study: Study) -> list[str]:
     if not study.claims:
         return []
     from orchestrator.stats.power import seeds_for, smallest_effect
+    from orchestrator.stats.sequential import corrected_level, looks
 
-    n = len(study.seeds)
-    needed = {effect: seeds_for(effect, alternative="greater") for effect in (2.0, 1.0, 0.5)}
+    n, rule = len(study.seeds), study.adaptive
+    level = corrected_level(0.95, 1 if rule is None else looks(rule.least, rule.most, rule.step))
+    needed = {effect: seeds_for(effect, level=level, alternative="greater") for effect in (2.0, 1.0, 0.5)}
     told = ", ".join(f"{effect:g} needs {seeds} seeds" for effect, seeds in needed.items())
-    smallest = smallest_effect(n, alternative="greater")
+    smallest = smallest_effect(n, level=level, alternative="greater")
     found = (
         "one seed shows nothing"
         if smallest is None

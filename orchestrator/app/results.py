@@ -59,12 +59,14 @@ def study_frame(session: Session, study: Study, *, curves: bool = True) -> Frame
         study: As recorded, or as its file says now.
         curves: Whether training curves are wanted: they are most of what is measured.
     """
+    from orchestrator.app.adaptive import sampled
     from orchestrator.store.frame import frame
     from orchestrator.study.dimensions import dimensions
 
     known = session.registry.snapshot(study.name)
     rows = session.stores.results.scan(known.parts, curves=curves)
-    return frame(rows, known.results, known.assignments, known.statuses, dimensions(study))
+    found = frame(rows, known.results, known.assignments, known.statuses, dimensions(study))
+    return sampled(study, found)
 
 
 def build_tables(session: Session, study: Study, names: Sequence[str] = ()) -> list[Table]:

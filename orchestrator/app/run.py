@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.app.adaptive import Growth
 from orchestrator.app.execution import build_executor
 from orchestrator.app.mirror import Mirror
 from orchestrator.app.mirror_items import closing_items, items_by_outcome, opening_items
@@ -24,6 +25,8 @@ from orchestrator.model.plan import Assignment, State, TrialKey
 from orchestrator.model.run import Lease, Submission
 from orchestrator.model.study import Study
 from orchestrator.model.table import Table
+from orchestrator.study.plan import plan
+from workloads.api import Spec
 
 # File name of the tables' artifacts -> format.
 TABLE_FILES = {"md": "md", "csv": "csv", "html": "html", "tex": "latex", "json": "json"}
@@ -84,13 +87,17 @@ def run(
         new: Whether the submission was recorded just now: the mirror shows it even when nothing is to run.
     """
     registry, settings = session.registry, session.settings
-    trials = registry.trials(study.name)
+    spec = workload_of(study, settings)
+    growth = growth_of(session, lease, study, spec, wanted)
+    if growth is not None:
+        wanted |= growth().keys()
+    trials = {**(growth.plan.trials if growth else {}), **registry.trials(study.name)}
     gathers = frozenset(key for key, trial in trials.items() if trial.gathers)
     assignments = registry.assignments(study.name)
     states = {key: status.state for key, status in registry.statuses(list(trials)).items()}
     checkpoints = session.stores.checkpoints
     mirror = build_mirror(session)
-    made_by = code_of(workload_of(study, settings))
+    made_by = code_of(spec)
 
     signals = StopSignals(lambda number: drive.stop())
     told: list[int] = []
@@ -116,7 +123,10 @@ def run(
         data=session.data,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         # Trainings that other studies share show there too.
-        mirror=items_by_outcome(registry.assigned(list(trials)), gathers=gathers),
+        mirror=items_by_outcome(
+            [*registry.assigned(list(trials)), *(growth.plan.assignments if growth else ())], gathers=gathers
+        ),
+        more=growth,
         stamp={"code": made_by.digest, "commit": made_by.commit, "submission": submission.id},
         on_progress=shown,
         back_up=lambda: back_up(session),
@@ -142,6 +152,7 @@ def run(
                 # Who ends a whole process group ends our cluster with us: that is the interruption.
                 summary = drive.summary()
             if mirror and shown_anew:
+                assignments = registry.assignments(study.name)
                 registry.commit(lease, mirror=closing_items(submission, assignments, gathers=gathers))
             unmirrored = 0
             if mirror:
@@ -161,6 +172,17 @@ def run(
         exit_code=code or (StudyError.exit_code if problems else 0),
         unmirrored=unmirrored,
     )
+
+
+def growth_of(
+    session: Session, lease: Lease, study: Study, spec: Spec, wanted: frozenset[TrialKey]
+) -> Growth | None:
+    """Returns how the plan of a study grows whose seeds are added by a rule, None for any other."""
+    if study.adaptive is None:
+        return None
+    whole = plan(study, spec)
+    cells = {each.cell for each in whole.assignments if each.evaluation == "test" and each.trial in wanted}
+    return Growth(session=session, lease=lease, study=study, plan=whole, cells=cells)
 
 
 def build_mirror(session: Session) -> Mirror | None:

@@ -55,7 +55,7 @@ def record(
     Returns:
         The plan, the submission, and whether it was recorded just now.
     """
-    planned = plan_study(request, session.settings, session.registry)
+    planned = plan_study(request, session.settings, session)
     to_run = [key for key in planned.wanted if not planned.plan.state(key).has_result]
     view.planned(planned.plan, planned.wanted)
     submission = _submission(planned, request, running)

@@ -36,6 +36,7 @@ BACKUP_S = 3600.0
 POLL_S = 1.0  # how often cancel requests and trials that other drivers run are looked at
 SHOW_S = 0.2  # least time between two snapshots
 SHOW_SHARE = 20  # each walks over all trials: one part in so many of the time goes there at most
+LOOK_SHARE = 20  # likewise for whether more seeds are wanted, while there is work without them
 KEPT_CHECKPOINTS = 2
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ class Drive:
         checkpoint_interval_s: Least time between two checkpoints of a running training.
         limits: Attempts by cause.
         mirror: The outbox items that accepted outcomes ask for.
+        more: Asked once nothing is ready, and now and then before, whether results ask for trials that
+            were not wanted so far; gives their states, recorded by then.
         stamp: Added to every result's provenance (code digest, git commit, submission).
         on_progress: Called a few times a second.
         back_up: Called once an hour; what it raises is noted and costs nothing else.
@@ -82,6 +85,7 @@ class Drive:
     checkpoint_interval_s: float = 30.0
     limits: dict[Cause, int] = field(default_factory=lambda: dict(LIMITS))
     mirror: MirrorItems = _nothing
+    more: Callable[[], Mapping[TrialKey, State]] | None = None
     stamp: Mapping[str, str] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda progress: None
     back_up: Callable[[], None] = lambda: None
@@ -102,6 +106,8 @@ class Drive:
     _began: float = 0.0
     _show_at: float = 0.0
     _committed: bool = False
+    _asked_for_more: bool = True  # since the last outcome
+    _ask_at: float = 0.0
 
     def __post_init__(self) -> None:
         """Puts the parts together."""
@@ -187,6 +193,7 @@ class Drive:
                 if number == 0:
                     after_start()
                 self._take_in(batch)
+                self._grow()
                 self._housekeeping()
                 self._show(batch)
         finally:
@@ -246,8 +253,22 @@ class Drive:
                 why = self._breaker.why(outcome.trial, outcome.failure) if alike else ""
                 self.schedule.hold(alike, by=outcome.trial, message=why)
         self._forget_damaged(batch)
+        self._asked_for_more = self._asked_for_more and not outcomes
         self._retire([event.checkpoint for event in saved])
         self._block()
+
+    def _grow(self) -> None:
+        """Wants further trials, where results ask for them; looking takes time, so not at each outcome."""
+        now = self.clock.monotonic()
+        if self.more is None or self._asked_for_more or self._stopping:
+            return
+        if self.schedule.demand() and now < self._ask_at:
+            return
+        self.schedule.want(self.more())
+        self._asked_for_more = True
+        self._block()
+        after = self.clock.monotonic()
+        self._ask_at = after + LOOK_SHARE * (after - now)
 
     def _write(self, rows: Sequence[ResultRow]) -> PartRef:
         try:

@@ -137,6 +137,21 @@ class Schedule:
             self._wanted |= {key}
             self.update(key, State.PENDING)
 
+    def want(self, states: Mapping[TrialKey, State]) -> None:
+        """Notes trials that are to run after all, in the states that they are found in."""
+        for key, state in states.items():
+            if key in self._wanted:
+                continue
+            self._wanted |= {key}
+            self._states[key] = State.PENDING
+            self._open[self._trials[key].resources] += 1
+            if state is State.RUNNING:
+                self.refused([key])
+            elif state is not State.PENDING:
+                self.update(key, state)
+        for key in states:
+            self._consider(key)
+
     def refused(self, keys: Iterable[TrialKey]) -> None:
         """Notes taken trials whose claim was refused: another driver runs them."""
         for key in keys:

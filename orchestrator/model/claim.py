@@ -23,8 +23,8 @@ class Evidence:
         where: Labels of the combination that it is about; () for the only one.
         contrast: What is subtracted from what.
         difference: Mean over seeds, in the metric's units; None without a seed.
-        interval: (low, high) with 95 per cent coverage (90 of a "similar", which its test is about); None
-            with fewer than two seeds.
+        interval: (low, high) with 95 per cent coverage (90 of a "similar", which its test is about), over
+            all looks where seeds were added by a rule; None with fewer than two seeds.
         p: Of the test whose rejection shows what is claimed; None with fewer than two seeds.
         against: Of the test whose rejection shows the opposite, corrected for the claim's contrasts.
         n: Seeds with a value on both sides.

@@ -25,8 +25,13 @@ class Frame:
         observed: One line for each value: line, evaluation, cell, draw, seed, trial, outcome, step,
             metric, value, and "@dimension" columns (coordinates included, "–" where absent).
             Evaluation is the study's name for it ("test", "train", "network", "members", ...).
+        looks: How often the results may have been looked at while seeds were added: intervals and tests
+            hold for all of these looks together.
+        sampling: By which rule they were added, in words; "" for a fixed number.
     """
 
     dimensions: Sequence[Dimension]
     planned: pl.DataFrame
     observed: pl.DataFrame
+    looks: int = 1
+    sampling: str = ""

@@ -138,6 +138,29 @@ class Assignment:
     trial: TrialKey
 
 
+Grants = Mapping[str, int]  # cell -> how many of the study's seeds, the first of them, it has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Which cells' networks planned observations need, where cells differ in their seeds.
+
+    Attributes:
+        cells: All of them.
+        members: (evaluation, an assignment's cell) -> for each network that it needs the cells, of equal
+            config, any of which trains it.
+        needed: Trial -> the cells of all of these, of every assignment that it serves.
+    """
+
+    cells: frozenset[str]
+    members: Mapping[tuple[str, str], frozenset[frozenset[str]]]
+    needed: Mapping[TrialKey, frozenset[str]]
+
+    def limit(self, place: tuple[str, str], granted: Grants) -> int:
+        """Returns how many seeds an observation has networks of."""
+        return min(max(granted[cell] for cell in cells) for cells in self.members[place])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStatus:
     """What is known of a trial: state, cause and message, and which code made its result."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from orchestrator.model.adaptive import Adaptive
 from orchestrator.model.plan import Resources
 
 # factor or dimension -> the labels that fit (any of)
@@ -277,7 +278,8 @@ class Study:
         name: The study's name, unique in a store.
         workload: As written: a catalogue name, an entry point's name or "module:SPEC".
         config: Nested mapping; what is not said is the workload's default.
-        seeds: The same in every cell.
+        seeds: The same in every cell; with `adaptive` the most that a cell may get.
+        adaptive: The rule by which cells get more seeds, None when all get all.
         patches: `--set` values (dotted path -> value) that were applied last.
         document: The merged document (after `extends`, before patches) as plain data: loading it
             again gives this study.
@@ -294,6 +296,7 @@ class Study:
     config: Mapping[str, Any] = field(default_factory=dict)
     code: Literal["reuse", "warn", "rerun"] = "warn"
     seeds: tuple[int, ...] = (0,)
+    adaptive: Adaptive | None = None
     evaluations: tuple[Evaluation, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     claims: tuple[ClaimSpec, ...] = ()

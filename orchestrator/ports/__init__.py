@@ -122,6 +122,19 @@ class Registry(Protocol):
         """
         ...
 
+    def extend(
+        self, lease: Lease, trials: Mapping[TrialKey, Trial], assignments: Sequence[Assignment]
+    ) -> None:
+        """Adds trials and planned observations to a study's recorded plan; nothing of it changes otherwise.
+
+        Trials that are recorded already are treated as by `record`, all of them being wanted. Repeating
+        a call changes nothing.
+
+        Raises:
+            LeaseLostError: The lease was taken over; nothing is recorded.
+        """
+        ...
+
     def studies(self) -> Sequence[Submission]:
         """Returns the latest submission of every study, by name."""
         ...

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from orchestrator.model.plan import Plan, State, TrialKey
-from orchestrator.model.run import Submission
+from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey
+from orchestrator.model.run import Lease, Submission
 from orchestrator.registry.codec import FORGOTTEN, Documents, clean, documents, dump, trial_values
 from orchestrator.registry.engine import AnyRow, chunks, insert_new, upsert
-from orchestrator.registry.leases import lock_study
+from orchestrator.registry.leases import lock_study, require
 from orchestrator.registry.moment import Moments
 from orchestrator.registry.tables import AssignmentRow, CheckpointRow, ParentRow, SubmissionRow, TrialRow
 
@@ -41,13 +41,31 @@ def record(
     row = _submission_values(recorded, waiting, token)
     waiting.flush(connection)
     connection.execute(sa.insert(SubmissionRow), row)
-    _trials(connection, plan, waiting)
+    _trials(connection, plan.trials, waiting)
     _reopen(connection, plan.trials if wanted is None else wanted, _TRIED)
     # A trial that runs at this moment ends first: its driver would only be refused later.
     _reopen(connection, rerun, tuple(state.value for state in State if state is not State.RUNNING))
     _start_over(connection, rerun)
-    _assignments(connection, plan, waiting)
+    connection.execute(sa.delete(AssignmentRow).where(AssignmentRow.study == study))
+    _assignments(connection, plan.assignments, waiting)
     return recorded
+
+
+def extend(
+    connection: sa.Connection,
+    lease: Lease,
+    trials: Mapping[TrialKey, Trial],
+    assignments: Sequence[Assignment],
+) -> None:
+    """Adds to the plan that is driven; what is there already stays as it is."""
+    require(connection, lease)
+    waiting = Documents()
+    _trials(connection, trials, waiting)
+    _reopen(connection, trials, _TRIED)
+    last = connection.scalar(
+        sa.select(sa.func.max(AssignmentRow.position)).where(AssignmentRow.study == lease.study)
+    )
+    _assignments(connection, assignments, waiting, first=0 if last is None else last + 1)
 
 
 def _number(connection: sa.Connection, moments: Moments, submission: Submission) -> Submission:
@@ -59,16 +77,16 @@ def _number(connection: sa.Connection, moments: Moments, submission: Submission)
     return replace(submission, number=number, id=f"{submission.study}-{number}", created_at=created_at)
 
 
-def _trials(connection: sa.Connection, plan: Plan, waiting: Documents) -> None:
+def _trials(connection: sa.Connection, trials: Mapping[TrialKey, Trial], waiting: Documents) -> None:
     # In the order of keys: faster for the index, and two submissions at once cannot lock each other out.
-    ordered = sorted(plan.trials)
+    ordered = sorted(trials)
     statement = upsert(connection, TrialRow)
     taken_over = ("cpu", "gpu", "memory_gb", "fused", "run_order", "label")
     statement = statement.on_conflict_do_update(
         index_elements=["key"], set_={name: statement.excluded[name] for name in taken_over}
     )
     for chunk in chunks(ordered, _BATCH):
-        rows = [trial_values(plan.trials[key], waiting) for key in chunk]
+        rows = [trial_values(trials[key], waiting) for key in chunk]
         waiting.flush(connection)
         connection.execute(statement, rows)
     for batch in chunks(ordered, _BATCH):
@@ -78,7 +96,7 @@ def _trials(connection: sa.Connection, plan: Plan, waiting: Documents) -> None:
             [
                 {"trial": key, "position": position, "parent": parent}
                 for key in batch
-                for position, parent in enumerate(plan.trials[key].parents)
+                for position, parent in enumerate(trials[key].parents)
             ],
         )
 
@@ -104,12 +122,13 @@ def _start_over(connection: sa.Connection, keys: Iterable[TrialKey]) -> None:
         connection.execute(sa.delete(CheckpointRow).where(CheckpointRow.trial.in_(waiting)))
 
 
-def _assignments(connection: sa.Connection, plan: Plan, waiting: Documents) -> None:
-    connection.execute(sa.delete(AssignmentRow).where(AssignmentRow.study == plan.study))
-    for chunk in chunks(list(enumerate(plan.assignments)), _BATCH):
+def _assignments(
+    connection: sa.Connection, assignments: Sequence[Assignment], waiting: Documents, *, first: int = 0
+) -> None:
+    for chunk in chunks(list(enumerate(assignments, start=first)), _BATCH):
         rows = [
             {
-                "study": plan.study,
+                "study": each.study,
                 "position": position,
                 "cell": each.cell,
                 "evaluation": each.evaluation,
@@ -121,7 +140,7 @@ def _assignments(connection: sa.Connection, plan: Plan, waiting: Documents) -> N
             for position, each in chunk
         ]
         waiting.flush(connection)
-        connection.execute(sa.insert(AssignmentRow), rows)
+        insert_new(connection, AssignmentRow, rows)
 
 
 # --- submissions ------------------------------------------------------------------------------------------

@@ -104,6 +104,12 @@ class SqlRegistry:
             )
         )
 
+    def extend(
+        self, lease: Lease, trials: Mapping[TrialKey, Trial], assignments: Sequence[Assignment]
+    ) -> None:
+        """Adds trials and observations to the recorded plan; LeaseLostError when it is not ours to drive."""
+        self._database.write(lambda connection: recording.extend(connection, lease, trials, assignments))
+
     def studies(self) -> Sequence[Submission]:
         """Returns the latest submission of every study, by name."""
         return self._database.read(recording.studies)

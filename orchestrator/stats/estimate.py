@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.float64]
+LEVEL: Final = 0.95  # of printed intervals
 Std: TypeAlias = Literal["sample", "population"]
 
 
@@ -148,13 +149,16 @@ SHOWS: Mapping[str, Show] = {
 }
 
 
-def estimate(values_R: ArrayLike, show: str = "mean ± std", std: Std = "sample") -> Estimate:
+def estimate(
+    values_R: ArrayLike, show: str = "mean ± std", std: Std = "sample", *, level: float = LEVEL
+) -> Estimate:
     """Returns the statistic that `show` names, with its uncertainty.
 
     Args:
         values_R: One value a seed; at least one unless `show` is "n".
         show: A key of `SHOWS`.
         std: Kind of the standard deviation in "mean ± std" and "std".
+        level: Coverage of an interval.
 
     Raises:
         ValueError: An unknown `show`, or no values.
@@ -169,7 +173,7 @@ def estimate(values_R: ArrayLike, show: str = "mean ± std", std: Std = "sample"
     if chosen.uncertainty == "std":
         return Estimate(value=value, spread=standard_deviation(array_R, std), n=n)
     if chosen.uncertainty == "ci95":
-        interval = confidence_interval(array_R)
+        interval = confidence_interval(array_R, level)
         spread = None if interval is None else (interval[1] - interval[0]) / 2
         return Estimate(value=value, spread=spread, interval=interval, n=n)
     return Estimate(value=value, n=n)

@@ -40,6 +40,7 @@ def agreement(
     n: int | None = None,
     ddof: int | None = None,
     margin: float | None = None,
+    level: float = LEVEL,
 ) -> Agreement:
     """Returns how far the mean of (R,) values is from a printed mean, and what follows.
 
@@ -58,6 +59,7 @@ def agreement(
         margin: As declared; otherwise `MARGIN` printed standard deviations. Where none is printed either,
             as many of our own can speak against a reproduction, but never for one: a noisy study would
             reproduce everything.
+        level: Coverage of the interval.
 
     Source: Welch 1947; Schuirmann 1987 for closeness as an interval within a margin.
     """
@@ -78,7 +80,7 @@ def agreement(
         freedom = (ours + theirs) ** 2 / (ours**2 / (count - 1) + theirs**2 / (runs - 1))
     from scipy import special  # 0.1 s of import that most tables do not need
 
-    half = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(ours + theirs)
+    half = float(special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(ours + theirs)
     far = margin if margin is not None else MARGIN * own
     verdict: Verdict = "unclear"
     if margin is not None and abs(difference) + half <= margin:

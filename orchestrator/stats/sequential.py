@@ -7,15 +7,15 @@ from numpy.typing import ArrayLike
 from orchestrator.stats.estimate import confidence_interval
 
 
-def looks(least: int, most: int) -> int:
-    """Returns how often a rule that adds one seed at a time from `least` to `most` may look.
+def looks(least: int, most: int, step: int = 1) -> int:
+    """Returns how often a rule that adds `step` seeds at a time from `least` to `most` may look.
 
     Raises:
         ValueError: The numbers do not fit together.
     """
-    if not 2 <= least <= most:
-        raise ValueError(f"seeds from {least} to {most}: allowed is 2 <= min <= max")
-    return most - least + 1
+    if not 2 <= least <= most or step < 1:
+        raise ValueError(f"seeds from {least} to {most} by {step}: allowed is 2 <= min <= max, step >= 1")
+    return -(-(most - least) // step) + 1
 
 
 def corrected_level(level: float, count: int) -> float:
@@ -32,15 +32,12 @@ def corrected_level(level: float, count: int) -> float:
     return 1 - (1 - level) / count
 
 
-def repeated_interval(
-    values_R: ArrayLike, *, least: int, most: int, level: float = 0.95
-) -> tuple[float, float] | None:
+def repeated_interval(values_R: ArrayLike, *, count: int, level: float = 0.95) -> tuple[float, float] | None:
     """Returns the interval of the mean of (R,) values that a rule stopped at, None with one seed.
 
     Args:
         values_R: One value for each seed so far.
-        least: Seeds before the first look.
-        most: Seeds at the last look.
+        count: How often the rule may look, as of `looks`.
         level: Coverage whatever the rule does.
     """
-    return confidence_interval(values_R, corrected_level(level, looks(least, most)))
+    return confidence_interval(values_R, corrected_level(level, count))

@@ -21,8 +21,9 @@ from orchestrator.study.plots import aliases, plots
 from orchestrator.study.problems import Problems, places_of
 from orchestrator.study.published import kept
 from orchestrator.study.reader import Node, parse_value
-from orchestrator.study.schema import IGNORED, StudyFile
+from orchestrator.study.schema import IGNORED
 from orchestrator.study.schema_values import MAX_COUNT, MAX_SEED, check_seeds
+from orchestrator.study.seeds import seeds as declared_seeds
 from orchestrator.study.text import plain, quoted
 from orchestrator.study.validate import guard, validate
 
@@ -116,7 +117,7 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
     rules = convert.rules(model)
     tables = convert.tables(model, problems)
     check(design, evaluations, rules, problems)
-    adaptive = isinstance(model.seeds, dict)
+    declared, adaptive = declared_seeds(model, problems)
     study = Study(
         name=model.study,
         workload=model.workload,
@@ -126,7 +127,8 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
         notes=model.notes,
         config=plain(model.config),
         code=model.code,
-        seeds=seeds if seeds is not None else ((0,) if adaptive else model.seeds),
+        seeds=declared if seeds is None else seeds,
+        adaptive=adaptive if seeds is None else None,
         evaluations=evaluations,
         tables=tables,
         claims=claims(model, problems),
@@ -135,16 +137,10 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
         fuse=int(model.fuse),
         patches=dict(patches),
         document=kept(export(node.data()), tables),
-        ignored=_ignored(model, adaptive),
+        ignored=tuple(key for key in IGNORED if getattr(model, key) is not None),
         places=places,
     )
     return Draft(study=study, problems=problems)
-
-
-def _ignored(model: StudyFile, adaptive: bool) -> tuple[str, ...]:
-    found = [key for key in IGNORED if getattr(model, key) is not None]
-    found += ["seeds (adaptive)"] if adaptive else []
-    return tuple(found)
 
 
 # --- patches of the command line ----------------------------------------------------------------------
@@ -199,5 +195,4 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             f"--seeds {quoted(text)}: expected a number of seeds, a range 0-4 or a list 0,2,5 ({reason})"
         )
         raise UsageError(message) from None
-    assert isinstance(found, tuple)
     return found

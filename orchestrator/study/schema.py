@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from orchestrator.study.schema_claims import ClaimFile
 from orchestrator.study.schema_plots import PlotFile
 from orchestrator.study.schema_published import Published
+from orchestrator.study.schema_seeds import SeedRuleFile, Seeds, UntilFile
 from orchestrator.study.schema_values import (
     MAX_COUNT,
     AxisFile,
@@ -22,7 +23,6 @@ from orchestrator.study.schema_values import (
     Levels,
     Name,
     Remark,
-    Seeds,
     Text,
     WhereFile,
     Words,
@@ -152,8 +152,11 @@ def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of a study file, in draft-07 shapes."""
     schema = StudyFile.model_json_schema(by_alias=True)
     definitions = schema.setdefault("$defs", {})
-    for model in (ResourcesFile, ResourceRuleFile):
-        definitions.setdefault(model.__name__, model.model_json_schema(by_alias=True))
+    for model in (ResourcesFile, ResourceRuleFile, UntilFile, SeedRuleFile):
+        own = model.model_json_schema(by_alias=True)
+        own.pop("$defs", None)  # each stands beside it here
+        definitions.setdefault(model.__name__, own)
+    schema["properties"]["seeds"]["anyOf"].append({"$ref": "#/$defs/SeedRuleFile"})
     schema["properties"]["resources"] = {
         "anyOf": [
             {"$ref": "#/$defs/ResourcesFile"},

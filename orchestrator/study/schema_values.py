@@ -143,10 +143,8 @@ def _is_seed(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
 
 
-def check_seeds(value: Any) -> tuple[int, ...] | dict[str, Any]:
-    """Returns the seeds that `seeds:` means; a mapping (adaptive seeds) as it is."""
-    if isinstance(value, dict):
-        return value
+def check_seeds(value: Any) -> tuple[int, ...]:
+    """Returns the seeds that a number or a list of seeds means."""
     if isinstance(value, list):
         if not value:
             raise _fault("no-values", "seeds has no values; give a number of seeds or a list of them")
@@ -164,26 +162,6 @@ def check_seeds(value: Any) -> tuple[int, ...] | dict[str, Any]:
     if not 1 <= value <= MAX_COUNT:
         raise _fault("out-of-range", f"expected 1 to {MAX_COUNT:,} seeds, got {shown(value)}")
     return tuple(range(value))
-
-
-Seeds = Annotated[
-    Any,
-    BeforeValidator(check_seeds),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
-                {
-                    "type": "array",
-                    "items": {"type": "integer", "minimum": 0},
-                    "minItems": 1,
-                    "uniqueItems": True,
-                },
-                {"type": "object"},
-            ]
-        }
-    ),
-]
 
 
 class File(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from orchestrator.model.adaptive import Adaptive
 from orchestrator.model.study import Axis, Study, TableSpec, Where
 from orchestrator.study.dimensions import dimensions, selected
 from orchestrator.study.problems import Path, Problems, dotted
@@ -29,6 +30,8 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
         family = spec.families.get(evaluation.family)
         metrics[evaluation.name] = family.metrics if family else ()
         coords[evaluation.name] = family.coords if family else ()
+    if study.adaptive is not None and not strange & set(study.adaptive.evaluations):
+        _adaptive(study.adaptive, metrics, problems)
     for table in (*study.tables, *(c.table for c in study.claims), *(p.table for p in study.plots)):
         at = (table.root, table.name)
         before = len(problems)
@@ -44,7 +47,25 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
             _ambiguous(table, observed, reported, list(known), at, problems)
 
 
-def _evaluations(table: TableSpec, known: Mapping[str, object], at: Path, problems: Problems) -> None:
+def _adaptive(rule: Adaptive, metrics: Mapping[str, tuple[str, ...]], problems: Problems) -> None:
+    """Notes what the rule by which seeds are added cannot look at."""
+    at = ("seeds", "until")
+    if not rule.metric:
+        return
+    before = len(problems)
+    for name in rule.evaluations:
+        if name in ("train", "network"):
+            message = f"{name!r} is no test-time measurement; name 'test' or an evaluation"
+            problems.add((*at, "from"), "unknown-evaluation", message)
+    _evaluations(rule, metrics, (*at, "from"), problems)
+    known = {metric for name in rule.evaluations for metric in metrics.get(name, ())}
+    if len(problems) == before and rule.metric not in known:
+        problems.add((*at, "metric"), "unknown-metric", unknown("metric", rule.metric, sorted(known)))
+
+
+def _evaluations(
+    table: TableSpec | Adaptive, known: Mapping[str, object], at: Path, problems: Problems
+) -> None:
     for name in table.evaluations:
         if name not in known:
             problems.add(at, "unknown-evaluation", unknown("evaluation", name, known))

@@ -65,12 +65,12 @@ def build(
         columns = axes.Headers(names=(), labels=((header,),))
     by_seed = seeds.by_seed(context, frame, units)
     samples = _samples(units, by_seed, seeds.within_labels(context, frame, units))
-    estimated = estimates(spec, samples)
+    estimated = estimates(spec, samples, looks=frame.looks)
     printing = forms(spec, samples, estimated, metrics)
     built = entries(spec, samples, estimated, printing)
-    built, compared = marked(spec, samples, built, estimated, printing)
+    built, compared = marked(spec, samples, built, estimated, printing, looks=frame.looks)
     reference = references(context, rows, columns, samples)
-    built = contrasted(spec, samples, built, reference, printing)
+    built = contrasted(spec, samples, built, reference, printing, looks=frame.looks)
     built, unjudged = with_printed(context, frame, units, samples, built, printing, differences or {})
     body = tuple(
         tuple(built.get((row, column), NEVER_PLANNED) for column in range(len(columns.labels)))
@@ -84,6 +84,8 @@ def build(
         metrics=metrics,
         compared=compared,
         unjudged=unjudged,
+        sampling=frame.sampling,
+        looks=frame.looks,
         draws=int(by_seed.get_column("draws").max() or 1) if by_seed.height else 1,  # type: ignore[arg-type]
     )
     columns, body = _with_attributes(context, frame, rows, columns, body)

@@ -18,6 +18,8 @@ from orchestrator.model.frame import Frame
 from orchestrator.model.study import ClaimSpec
 from orchestrator.model.table import Entry, Table
 from orchestrator.stats.compare import Alternative, Contrast, equivalent, holm, paired
+from orchestrator.stats.estimate import LEVEL
+from orchestrator.stats.sequential import corrected_level
 from orchestrator.tables.build import build
 from orchestrator.tables.problems import Places
 
@@ -39,8 +41,8 @@ _OPPOSITE: Final[Mapping[Alternative, Alternative]] = {"less": "greater", "great
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    """Two entries of a row and which way their difference should point."""
+class Pair:
+    """Two entries of a row, with their labels, and which way their difference should point."""
 
     where: tuple[tuple[str, str], ...]
     one: tuple[str, Entry]
@@ -60,9 +62,7 @@ def judge(claim: ClaimSpec, frame: Frame, *, places: Places | None = None) -> Ju
         StudyError: What it compares cannot be put together: an unknown label or metric, an entry in which
             observations of one seed differ in a dimension that is neither selected nor pooled.
     """
-    table = build(claim.table, frame, places=places)
-    evidence = [_evidence(claim, pair) for pair in _pairs(claim, table)]
-    evidence = _against(evidence)
+    evidence = [each for _, each in examine(claim, frame, places=places)]
     return Judged(
         name=claim.name,
         says=claim.says,
@@ -70,11 +70,26 @@ def judge(claim: ClaimSpec, frame: Frame, *, places: Places | None = None) -> Ju
         metric=claim.table.metrics[0],
         verdict=_together(evidence),
         evidence=tuple(evidence),
-        rule=_RULES[claim.kind] + (f", margin {claim.margin:g}" if claim.margin is not None else ""),
+        rule="".join(_rule(claim, frame)),
     )
 
 
-def _pairs(claim: ClaimSpec, table: Table) -> Iterator[_Pair]:
+def examine(claim: ClaimSpec, frame: Frame, *, places: Places | None = None) -> list[tuple[Pair, Evidence]]:
+    """Returns what a claim compares, and what each contrast shows; arguments and errors as of `judge`."""
+    pairs = list(_pairs(claim, build(claim.table, frame, places=places)))
+    evidence = _against([_evidence(claim, pair, frame.looks) for pair in pairs])
+    return list(zip(pairs, evidence, strict=True))
+
+
+def _rule(claim: ClaimSpec, frame: Frame) -> Iterator[str]:
+    yield _RULES[claim.kind]
+    if claim.margin is not None:
+        yield f", margin {claim.margin:g}"
+    if frame.sampling:
+        yield f"; seeds were added by a rule ({frame.sampling}): p of all {frame.looks} looks (Bonferroni)"
+
+
+def _pairs(claim: ClaimSpec, table: Table) -> Iterator[Pair]:
     names = [labels[-1] for labels in table.columns]
     for labels, entries in zip(table.rows, table.entries, strict=True):
         where = tuple((name, label) for name, label in zip(table.row_names, labels, strict=True) if name)
@@ -94,10 +109,10 @@ def _pairs(claim: ClaimSpec, table: Table) -> Iterator[_Pair]:
         for one, other, each in couples:
             if not (row[one].planned and row[other].planned):
                 continue  # a combination that the design leaves out
-            yield _Pair(where=where, one=(one, row[one]), other=(other, row[other]), wanted=each)
+            yield Pair(where=where, one=(one, row[one]), other=(other, row[other]), wanted=each)
 
 
-def _evidence(claim: ClaimSpec, pair: _Pair) -> Evidence:
+def _evidence(claim: ClaimSpec, pair: Pair, looks: int) -> Evidence:
     one, other = dict(pair.one[1].values), dict(pair.other[1].values)
     seeds = sorted(one.keys() & other.keys())
     ended = min(pair.one[1].planned - _waiting(pair.one[1]), pair.other[1].planned - _waiting(pair.other[1]))
@@ -118,13 +133,31 @@ def _evidence(claim: ClaimSpec, pair: _Pair) -> Evidence:
     values, others = [one[seed] for seed in seeds], [other[seed] for seed in seeds]
     if claim.kind == "similar":
         assert claim.margin is not None
-        found = equivalent(list(zip(values, others, strict=True)), (1, -1), margin=claim.margin)
+        level = corrected_level(LEVEL, looks)
+        found = equivalent(list(zip(values, others, strict=True)), (1, -1), margin=claim.margin, level=level)
         against = _beyond(values, others, claim.margin)
-        return replace(bare, difference=found.difference, interval=found.interval, p=found.p, against=against)
-    both = paired(values, others)
+        return replace(
+            bare,
+            difference=found.difference,
+            interval=found.interval,
+            p=_of_all(found.p, looks),
+            against=_of_all(against, looks),
+        )
+    both = paired(values, others, level=corrected_level(LEVEL, looks))
     test = paired(values, others, alternative=pair.wanted)
     against = paired(values, others, alternative=_OPPOSITE[pair.wanted]).p
-    return replace(bare, difference=both.difference, interval=both.interval, p=test.p, against=against)
+    return replace(
+        bare,
+        difference=both.difference,
+        interval=both.interval,
+        p=_of_all(test.p, looks),
+        against=_of_all(against, looks),
+    )
+
+
+def _of_all(p: float | None, looks: int) -> float | None:
+    """Returns the p that holds for all looks together (Bonferroni)."""
+    return None if p is None else min(1.0, looks * p)
 
 
 def _beyond(values: Sequence[float], others: Sequence[float], margin: float) -> float | None:

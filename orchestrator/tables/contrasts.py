@@ -8,6 +8,8 @@ from dataclasses import replace
 from orchestrator.model.study import ABSENT, Axis, TableSpec
 from orchestrator.model.table import Contrast, Entry
 from orchestrator.stats import compare
+from orchestrator.stats.estimate import LEVEL
+from orchestrator.stats.sequential import corrected_level
 from orchestrator.tables.axes import Headers
 from orchestrator.tables.entries import Place, Sample, Samples
 from orchestrator.tables.numbers import Form
@@ -80,14 +82,20 @@ def _moved(
     return dict.fromkeys(positions.values(), positions.get((fitting[0],))), set(rest)
 
 
-def contrast(sample: Sample, other: Sample, *, paired: bool) -> compare.Contrast | None:
+def contrast(sample: Sample, other: Sample, *, paired: bool, looks: int = 1) -> compare.Contrast | None:
     """Returns how much larger the values of one entry are than the other's, None without a common seed.
 
     Args:
         sample: Of the entry.
         other: Of the one it is compared with.
         paired: Seed by seed, over seeds with a value in both; else by Welch's test.
+        looks: How often they may have been looked at while seeds were added; p is of all of them.
     """
+    found = _contrast(sample, other, corrected_level(LEVEL, looks), paired=paired)
+    return found if found is None or found.p is None else replace(found, p=min(1.0, looks * found.p))
+
+
+def _contrast(sample: Sample, other: Sample, level: float, *, paired: bool) -> compare.Contrast | None:
     ours, theirs = dict(sample.values), dict(other.values)
     if sample.failed or other.failed:
         return None
@@ -95,10 +103,11 @@ def contrast(sample: Sample, other: Sample, *, paired: bool) -> compare.Contrast
         common = [seed for seed in ours if seed in theirs]
         if not common:
             return None
-        return compare.paired([ours[seed] for seed in common], [theirs[seed] for seed in common])
+        ours_R, theirs_R = [ours[seed] for seed in common], [theirs[seed] for seed in common]
+        return compare.paired(ours_R, theirs_R, level=level)
     if not ours or not theirs:
         return None
-    return compare.welch(list(ours.values()), list(theirs.values()))
+    return compare.welch(list(ours.values()), list(theirs.values()), level=level)
 
 
 def contrasted(
@@ -107,6 +116,8 @@ def contrasted(
     entries: Mapping[Place, Entry],
     reference: Mapping[Place, Place | None],
     forms: Mapping[str, Form],
+    *,
+    looks: int = 1,
 ) -> dict[Place, Entry]:
     """Returns the entries with their contrasts, p corrected over all of them.
 
@@ -116,9 +127,12 @@ def contrasted(
         entries: Likewise -> what is printed.
         reference: What `references` gave.
         forms: Metric -> how numbers are printed.
+        looks: As of `contrast`.
     """
     found = {
-        place: None if other is None else contrast(samples[place], samples[other], paired=spec.paired)
+        place: None
+        if other is None
+        else contrast(samples[place], samples[other], paired=spec.paired, looks=looks)
         for place, other in reference.items()
     }
     p = {place: each.p for place, each in found.items() if each is not None and each.p is not None}

@@ -10,7 +10,8 @@ from typing import TypeAlias
 from orchestrator.model.plan import TrialKey
 from orchestrator.model.study import TableSpec
 from orchestrator.model.table import Entry
-from orchestrator.stats.estimate import Estimate, estimate
+from orchestrator.stats.estimate import LEVEL, Estimate, estimate
+from orchestrator.stats.sequential import corrected_level
 from orchestrator.tables import numbers
 
 
@@ -61,10 +62,17 @@ Samples: TypeAlias = Mapping[Place, Sample]
 NEVER_PLANNED = Entry(text="", status="missing")
 
 
-def estimates(spec: TableSpec, samples: Samples) -> dict[Place, Estimate]:
-    """Returns (row, column) -> the statistic, of the entries that have one."""
+def estimates(spec: TableSpec, samples: Samples, *, looks: int = 1) -> dict[Place, Estimate]:
+    """Returns (row, column) -> the statistic, of the entries that have one.
+
+    Args:
+        spec: The table.
+        samples: (row, column) -> what became of its seeds.
+        looks: How often they may have been looked at while seeds were added.
+    """
+    level = corrected_level(LEVEL, looks)
     return {
-        place: estimate([value for _, value in sample.values], spec.show, spec.std)
+        place: estimate([value for _, value in sample.values], spec.show, spec.std, level=level)
         for place, sample in samples.items()
         if spec.show == "n" or (sample.values and not sample.failed)
     }

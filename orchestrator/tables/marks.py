@@ -25,6 +25,8 @@ def marked(
     entries: Mapping[Place, Entry],
     estimated: Mapping[Place, Estimate],
     forms: Mapping[str, Form],
+    *,
+    looks: int = 1,
 ) -> tuple[dict[Place, Entry], int]:
     """Returns the entries with their marks, and how many were compared with the best of their group.
 
@@ -34,6 +36,7 @@ def marked(
         entries: Likewise -> what is printed.
         estimated: Likewise -> the statistic.
         forms: Metric -> how numbers are printed.
+        looks: How often the samples may have been looked at while seeds were added.
     """
     changed = dict(entries)
     if spec.best is None:
@@ -53,7 +56,7 @@ def marked(
             if printed[place] == best:
                 changed[place] = replace(changed[place], best=True)
             elif spec.show in CENTRES:
-                found = contrast(samples[place], samples[winner], paired=spec.paired)
+                found = contrast(samples[place], samples[winner], paired=spec.paired, looks=looks)
                 if found is not None and found.p is not None:
                     p[place] = found.p
     for place, corrected in zip(p, holm(list(p.values())), strict=True):

@@ -25,6 +25,8 @@ def notes(
     compared: int,
     unjudged: str,
     draws: int,
+    sampling: str = "",
+    looks: int = 1,
 ) -> tuple[str, ...]:
     """Returns the sentences below a table.
 
@@ -37,10 +39,12 @@ def notes(
         compared: How many entries were compared with the best of their group.
         unjudged: Why entries have no verdict, or "".
         draws: The largest number of draws behind a value.
+        sampling: By which rule seeds were added, in words; "" for a fixed number.
+        looks: How often the results may have been looked at meanwhile.
     """
     if not samples:
         return ("Nothing is planned that this table selects.",)
-    told = [_count(samples.values()), _uncertainty(spec, entries.values())]
+    told = [_count(samples.values()), _sampling(sampling, looks), _uncertainty(spec, entries.values())]
     told.append(_units(spec, metrics))
     if draws > 1:
         told.append(f"Values are averaged over {draws} draws within a net first.")
@@ -66,6 +70,15 @@ def _count(samples: Iterable[Sample]) -> str:
     if len(planned) > 1:
         return f"n = {planned[0]} to {planned[-1]} seeds."
     return f"n = {planned[0]} {'seed' if planned[0] == 1 else 'seeds'}."
+
+
+def _sampling(rule: str, looks: int) -> str:
+    if not rule:
+        return ""
+    return (
+        f"Seeds were added by a rule: {rule}. Intervals and p hold for all {looks} looks at the results "
+        "together (Bonferroni)."
+    )
 
 
 def _uncertainty(spec: TableSpec, entries: Iterable[Entry]) -> str:

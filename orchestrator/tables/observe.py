@@ -7,6 +7,7 @@ Columns of the result: evaluation, metric, "@dimension" columns, seed, draw, tri
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -88,9 +89,9 @@ def completed(context: Context, frame: Frame) -> Frame:
     named += [dimension for selection in selections for dimension in selection]
     known = {"metric", "evaluation", *(each.name for each in frame.dimensions)}
     new = [name for name in dict.fromkeys(named) if name not in known]
-    return Frame(
+    return replace(
+        frame,
         dimensions=[*frame.dimensions, *(Dimension(name=name, labels=()) for name in new)],
-        planned=frame.planned,
         observed=frame.observed.with_columns(pl.lit(ABSENT).alias(f"@{name}") for name in new),
     )
 

@@ -83,9 +83,9 @@ def _by_step(spec: PlotSpec, frame: Frame) -> tuple[PlotSpec, Frame]:
     steps = frame.observed.filter(pl.col("evaluation") == "train").get_column("step").unique().sort()
     rows = spec.table.rows.dimensions
     table = replace(spec.table, rows=Axis(dimensions=(*rows, _STEP)))
-    return replace(spec, table=table), Frame(
+    return replace(spec, table=table), replace(
+        frame,
         dimensions=[*frame.dimensions, Dimension(name=_STEP, labels=tuple(map(str, steps.to_list())))],
-        planned=frame.planned,
         observed=frame.observed.with_columns(pl.col("step").cast(pl.String).alias(f"@{_STEP}")),
     )
 

@@ -22,7 +22,11 @@ def notes(spec: PlotSpec, table: Table, panels: Sequence[Panel]) -> tuple[str, .
         return ("Nothing is planned that this plot selects.",)
     told = [_count(found), _uncertainty(spec, found)]
     # What the table says of averages over draws and dimensions holds for the plot.
-    told += [sentence for sentence in table.notes if sentence.startswith("Values are averaged")]
+    told += [
+        sentence
+        for sentence in table.notes
+        if sentence.startswith(("Values are averaged", "Seeds were added"))
+    ]
     named = [
         (_name(spec, panel, row, column), entry)
         for panel in panels

@@ -11,7 +11,8 @@ import polars as pl
 from orchestrator.model.frame import Frame
 from orchestrator.model.study import PrintedValue
 from orchestrator.model.table import Entry, Printed
-from orchestrator.stats.printed import agreement
+from orchestrator.stats.printed import LEVEL, agreement
+from orchestrator.stats.sequential import corrected_level
 from orchestrator.tables.entries import Place, Sample, Samples
 from orchestrator.tables.numbers import Form
 from orchestrator.tables.problems import Context
@@ -47,6 +48,7 @@ def compared(
     """
     published = context.spec.published
     changed, why = dict(entries), ""
+    level = corrected_level(LEVEL, frame.looks)
     if published is None:
         return changed, why
     names = [each.name for each in frame.dimensions]
@@ -64,7 +66,7 @@ def compared(
             text=_text(value, forms[samples[place].metric]), value=value.value, std=value.std, n=value.n
         )
         if not reason:
-            found = _judged(found, value, samples[place], published.margin)
+            found = _judged(found, value, samples[place], published.margin, level)
         changed[place] = replace(entries[place], printed=found)
     return changed, why
 
@@ -123,7 +125,9 @@ def _text(value: PrintedValue, form: Form) -> str:
     return text if value.std is None else f"{text} ± {form.number(value.std)}"
 
 
-def _judged(found: Printed, value: PrintedValue, sample: Sample, margin: float | None) -> Printed:
+def _judged(
+    found: Printed, value: PrintedValue, sample: Sample, margin: float | None, level: float
+) -> Printed:
     """Returns the printed value with its verdict, without one while nothing has a result.
 
     Failing is a result too: it agrees with a printed failure, and disagrees with a printed number.
@@ -142,6 +146,7 @@ def _judged(found: Printed, value: PrintedValue, sample: Sample, margin: float |
         n=value.n,
         ddof=value.ddof,
         margin=margin,
+        level=level,
     )
     return replace(
         found,

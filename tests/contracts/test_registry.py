@@ -75,6 +75,29 @@ class TestPlans:
         assert list(registry.trials("s").values()) == [changed, training("c", order=9)]
         assert set(registry.statuses()) == {key("a"), key("b"), key("c")}  # nothing computed is forgotten
 
+    def test_a_driven_plan_grows(self, registry: SqlRegistry) -> None:
+        whole = plan_of("s", training("a"), training("b", order=1), evaluation("e", "b", order=2))
+        first = plan_of("s", training("a"))
+        registry.record(submission("s"), first)
+        lease = registry.acquire("s", owner("d1"), 60)
+        succeed(registry, lease, "a", "p1")
+        new = {each: whole.trials[each] for each in (key("b"), key("e"))}
+        for _ in range(2):  # who does not know whether it was recorded says it again
+            registry.extend(lease, new, whole.assignments[1:])
+            assert registry.assignments("s") == whole.assignments
+            assert registry.trials("s") == whole.trials
+        assert registry.statuses([key("a")])[key("a")].state is State.SUCCEEDED
+        assert registry.statuses([key("b")])[key("b")].state is State.PENDING
+        assert [each.number for each in registry.submissions("s")] == [1]
+
+    def test_who_lost_the_study_cannot_let_it_grow(self, registry: SqlRegistry) -> None:
+        registry.record(submission("s"), plan_of("s", training("a")))
+        lease = registry.acquire("s", owner("d1"), 60)
+        whole = plan_of("s", training("a"), training("b"))
+        with pytest.raises(LeaseLostError):
+            registry.extend(replace(lease, epoch=lease.epoch + 1), whole.trials, whole.assignments)
+        assert set(registry.trials("s")) == {key("a")}
+
     def test_two_studies_share_a_trial(self, registry: SqlRegistry) -> None:
         registry.record(submission("one"), plan_of("one", training("a")))
         lease = registry.acquire("one", owner("d1"), 60)

@@ -188,3 +188,18 @@ def test_a_parent_that_is_made_again_and_its_children_are_no_group() -> None:
     assert schedule.take(child.resources) == [child]
     schedule.update(child.key, State.SUCCEEDED)
     assert not any(schedule.unfinished().values())
+
+
+def test_trials_that_nobody_wanted_are_wanted_after_all() -> None:
+    trials = [training("a", 0), training("b", 1), training("c", 2), evaluation("x", 3, "b")]
+    schedule = Schedule({each.key: each for each in trials}, {}, wanted={key("a")})
+    assert names(schedule.take(ONE)) == ["a"]
+    schedule.update(key("a"), State.SUCCEEDED)
+    assert not schedule.unfinished()
+    # Another study has trained one of them meanwhile, and a third runs there.
+    schedule.want({key("x"): State.PENDING, key("b"): State.SUCCEEDED, key("c"): State.RUNNING})
+    assert schedule.unfinished() == {ONE: 2}
+    assert schedule.elsewhere == {key("c")}
+    assert names(schedule.take(ONE)) == ["x"]
+    schedule.want({key("a"): State.PENDING})  # which it was before: nothing is forgotten
+    assert schedule.state(key("a")) is State.SUCCEEDED

@@ -191,7 +191,7 @@ def test_an_interval_holds_its_level_although_a_rule_stopped_at_it() -> None:
     for _ in range(runs):
         values = generator.normal(0.0, 1.0, size=most)
         for n in range(least, most + 1):
-            low, high = repeated_interval(values[:n], least=least, most=most) or (0.0, 0.0)
+            low, high = repeated_interval(values[:n], count=looks(least, most)) or (0.0, 0.0)
             if (high - low) / 2 <= wanted or n == most:
                 repeated += low <= 0 <= high
                 break
@@ -202,5 +202,5 @@ def test_an_interval_holds_its_level_although_a_rule_stopped_at_it() -> None:
                 break
     assert repeated / runs >= 0.95
     assert plain / runs < 0.94
-    assert looks(3, 12) == 10
+    assert (looks(3, 12), looks(3, 12, 2), looks(3, 11, 4)) == (10, 6, 3)
     assert corrected_level(0.95, 10) == pytest.approx(0.995)
