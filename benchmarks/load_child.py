@@ -20,13 +20,16 @@ def orch(arguments: Sequence[str]) -> int:
     Raises:
         RuntimeError: It was not 0.
     """
-    from orchestrator.cli.main import run
+    from orchestrator.cli.main import main as command
 
     os.environ["ORCH_WORKLOAD_MODULES"] = "benchmarks"
-    code = run(arguments)
-    if code != 0:
-        raise RuntimeError(f"orch {' '.join(arguments)} ended with {code}")
-    return code
+    sys.argv = ["orch", *arguments]
+    try:
+        command()
+    except SystemExit as stop:
+        if stop.code:
+            raise RuntimeError(f"orch {' '.join(arguments)} ended with {stop.code}") from None
+    return 0
 
 
 def peak_mb() -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.app.freeze import freeze
+from orchestrator.app.jobs import launcher_of
 from orchestrator.app.planning import Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Running
@@ -15,8 +16,7 @@ from orchestrator.app.session import driving, open_session, user
 from orchestrator.app.stores import stores_of
 from orchestrator.app.submit import record, try_again
 from orchestrator.app.view import View
-from orchestrator.errors import NotFoundError, UsageError
-from orchestrator.model.job import Job, JobStatus
+from orchestrator.model.job import Job
 from orchestrator.model.plan import State
 from orchestrator.model.run import Submission
 from orchestrator.settings import Settings
@@ -60,7 +60,7 @@ def submit_and_leave(request: Request, running: Running, settings: Settings, vie
         HeldError: A live driver holds the study; nothing was written or started.
         TargetError: The cluster cannot be reached. When the study was recorded, a resume launches it.
     """
-    launcher = _launcher(settings)
+    launcher = launcher_of(settings)
     name = plan_study(request, settings).study.name
     launcher.jobs(name)  # a cluster that is not there is told before anything is recorded
     with open_session(settings) as session, driving(session, name):
@@ -79,7 +79,7 @@ def resume_elsewhere(
         HeldError: A live driver holds it.
         TargetError: The cluster cannot be reached.
     """
-    launcher = _launcher(settings)
+    launcher = launcher_of(settings)
     with open_session(settings) as session:
         submission = recorded(session, study_of(session, name).name)
         with driving(session, submission.study):
@@ -87,52 +87,6 @@ def resume_elsewhere(
             statuses = session.registry.statuses(list(wanted))
     left = sum(status.state in (State.PENDING, State.BLOCKED) for status in statuses.values())
     return _launch(launcher, submission, left, running, settings)
-
-
-def last_job(settings: Settings, study: str) -> JobStatus | None:
-    """Returns the newest job of a study, None when there is none or the target has no jobs.
-
-    Raises:
-        TargetError: The cluster cannot be reached.
-    """
-    if settings.jobs_address is None:
-        return None
-    from orchestrator.execution.ray_jobs import RayJobs
-
-    return next(reversed(RayJobs(settings.jobs_address).jobs(study)), None)
-
-
-def driver_log(settings: Settings, study: str) -> str:
-    """Returns what the driver of a study's newest job has printed.
-
-    Raises:
-        NotFoundError: The study has no job there.
-        UsageError: The target has no jobs.
-        TargetError: The cluster cannot be reached.
-    """
-    launcher = _launcher(settings)
-    job = next(reversed(launcher.jobs(study)), None)
-    if job is None:
-        raise NotFoundError(
-            f"{study} has no job at {settings.jobs_address}; `orch submit --no-wait` makes one"
-        )
-    return launcher.log(job.id)
-
-
-def _launcher(settings: Settings) -> Launcher:
-    from orchestrator.execution.ray_jobs import RayJobs
-
-    if settings.jobs_address is None:
-        raise UsageError(
-            "a driver in a cluster needs a target with `jobs_address`, the address of Ray's dashboard: in "
-            'orch.toml [targets.lab] jobs_address = "http://HOST:8265", then --target lab'
-        )
-    if settings.registry_url is None or settings.registry_url.startswith("sqlite"):
-        raise UsageError(
-            "a driver in a cluster needs a registry that it and this machine reach: set `registry_url` "
-            'of the target, say "postgresql+psycopg://USER@HOST/orch"'
-        )
-    return RayJobs(settings.jobs_address)
 
 
 def _launch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -26,6 +27,8 @@ Exit codes: 0 ok, also when there is nothing to do; 1 some trials failed; 2 usag
 found; 5 target unreachable or not allowed; 6 results incomplete; 7 another driver holds the study; 130 / 143
 interrupted and resumable.
 """
+
+GARBAGE = 20_000  # new objects between two looks for cycles
 
 app = typer.Typer(
     name="orch", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -111,6 +114,9 @@ def _emit_error(name: str, message: str, code: int, problems: Sequence[Mapping[s
 
 def main() -> None:
     """Entry point of the `orch` command."""
+    # Modules and recorded trials are many objects that live to the end; to look for cycles among them
+    # every 700 is a tenth of what a light command takes.
+    gc.set_threshold(GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± shows ? rather than a crash

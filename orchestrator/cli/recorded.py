@@ -43,7 +43,7 @@ def status(study: Annotated[str, typer.Argument(help="A recorded study; all with
 
 def _job(settings: Settings, study: str) -> JobStatus | None:
     """Returns a study's newest job in the target's cluster; one that does not answer is told, and no more."""
-    from orchestrator.app.launch import last_job
+    from orchestrator.app.jobs import last_job
 
     try:
         return last_job(settings, study)
@@ -213,7 +213,7 @@ def logs(
 
 
 def _driver_log(study: str, tail: int) -> None:
-    from orchestrator.app.launch import driver_log
+    from orchestrator.app.jobs import driver_log
     from orchestrator.console.text import printable
 
     lines = driver_log(current.settings(), study).splitlines()[-tail:]

@@ -8,16 +8,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from orchestrator.errors import CorruptError, OrchError, TargetError
 from orchestrator.registry.location import secrets, shown
 from orchestrator.registry.tables import Base
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
 AnyRow: TypeAlias = "sa.Row[*tuple[Any, ...]]"
@@ -170,7 +172,14 @@ class RegistryFault(OrchError):
 
 def upsert(connection: sa.Connection, table: type[Base] | sa.Table) -> sqlite.Insert | postgresql.Insert:
     """Returns an INSERT that knows ON CONFLICT, of the connection's dialect."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    # One dialect a process: the other one would be imported for nothing, by every command.
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def insert_new(connection: sa.Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.street.orch import Orch
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("orchestrator", "workloads", "benchmarks", "scripts")
 LONGEST = 400
-HEAVY = (
+HEAVY = {
     "torch",
+    "numpy",
+    "scipy",
+    "alembic",
+    "yaml",
+    "boto3",
     "ray",
     "mlflow",
     "pandas",
@@ -23,7 +30,14 @@ HEAVY = (
     "sklearn",
     "optuna",
     "matplotlib",
-)
+}
+STUDY = """
+api_version: 1
+study: light
+workload: tests.toy_workload:SPEC
+design: {type: factorial, factors: {x: {path: x, levels: [1, 2]}}}
+seeds: 1
+"""
 
 
 def python_files() -> list[Path]:
@@ -47,9 +61,35 @@ def test_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Orch:
+    orch = Orch(directory=tmp_path_factory.mktemp("light"))
+    orch("submit", orch.study(STUDY))
+    return orch
+
+
+@pytest.mark.parametrize("verb", ["status", "status light", "list", "cancel light"])
+def test_light_commands_load_nothing_heavy(verb: str, recorded: Orch) -> None:
+    code = (
+        "import sys\nfrom orchestrator.cli.main import run\n"
+        f"code = run({verb.split()!r})\nassert code == 0, code\nprint('loaded', *sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=recorded.directory, env=recorded.env, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.rpartition("loaded ")[2].split())
+    assert "sqlalchemy" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & (HEAVY - {"sqlalchemy"})
+    # The other dialect of the registry, and the language of what is recorded already.
+    assert not {
+        name for name in loaded if name.startswith(("sqlalchemy.dialects.postgresql", "orchestrator.study"))
+    }
+
+
 @pytest.mark.parametrize("module", ["orchestrator", "orchestrator.cli.main", "workloads", "workloads.api"])
 def test_imports_are_light(module: str) -> None:
-    assert not loaded_by(f"import {module}") & set(HEAVY)
+    assert not loaded_by(f"import {module}") & HEAVY
 
 
 def test_the_catalogue_of_workloads_loads_no_torch() -> None:
