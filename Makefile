@@ -3,14 +3,21 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check recovery soak load lock clean
+# One more than there are cores: tests with Ray wait most of the time, and follow each other in two of them.
+PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 2 ? 3 : n < 7 ? n + 1 : 8 )))
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
+
+.PHONY: demo test slow check recovery soak load lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## train what is missing of the demonstration study and print its tables
 	$(BIN)/orch submit studies/dfn_ensemble.yaml
 
-test: $(VENV)/.installed-dev ## the whole default test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
+test: $(VENV)/.installed-dev ## the default test suite: under ten minutes on two cores
+	$(PYTEST)
+
+slow: $(VENV)/.installed-dev ## the tests that it leaves out: clusters of several nodes, jobs, more of everything
+	$(PYTEST) -m slow
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff check .
@@ -19,7 +26,7 @@ check: $(VENV)/.installed-dev ## style, types, import contracts
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
 
 recovery: $(VENV)/.installed-dev ## strike every command at every durable step, 500 random kills: an hour or so
-	ORCH_SWEEP=all $(BIN)/python -m pytest tests/recovery
+	ORCH_SWEEP=all $(BIN)/python -m pytest -m "slow or not slow" tests/recovery
 
 soak: $(VENV)/.installed-dev ## studies on Ray while something dies every few seconds; SOAK_S=600 seconds
 	$(BIN)/python -m tests.recovery.soak

@@ -19,6 +19,11 @@ RAY: Final = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts tests with Ray first: they wait more than they work, and others fill the time beside them."""
+    items.sort(key=lambda item: item.nodeid.split("::", 1)[0] not in RAY)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Returns a scheduler that keeps a file's tests together, and those of files with Ray."""

@@ -42,7 +42,8 @@ class Config:
         fault: Which misfortune happens, at which step and for which seed (-1: all).
         once: A file; the fault happens only while it does not exist, and makes it. A name that ends in "/"
             is a folder, with a file for each fault and seed.
-        gate: A file; training waits at `gate_at` until it exists, reporting all the while.
+        gate: A file; training waits at `gate_at` until it exists, reporting all the while. A name that ends in
+            "/" is a folder, with a file "x-seed" for each training.
         trace: A file that gets a line "seed step pid" for each step, to see what was computed.
         ballast_kb: Size of a further file in each checkpoint.
         children: Processes that it starts and ends with the training, as a loader of data does.
@@ -192,7 +193,8 @@ class Toy:
     def _wait(self, config: Config, index: int, seed: int, step: int) -> Iterator[Report]:
         if config.gate and step == config.gate_at:
             save = self._saver(config, seed, step - 1) if step > 1 else None
-            while not Path(config.gate).exists():
+            gate = Path(config.gate, f"{config.x:g}-{seed}" if config.gate.endswith("/") else "")
+            while not gate.exists():
                 yield Report(index=index, step=step - 1, save=save)
                 time.sleep(0.01)
 

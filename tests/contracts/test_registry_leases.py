@@ -253,7 +253,6 @@ def assert_invariants(registry: SqlRegistry) -> None:
     assert {item.key for item in registry.outbox(10_000)} == set(results)
 
 
-@pytest.mark.slow
 def test_a_driver_killed_at_any_moment_leaves_whole_commits(place: Place, tmp_path: Path) -> None:
     registry = place.open()
     total = 150

@@ -305,12 +305,12 @@ def machine(request: pytest.FixtureRequest) -> Iterator[type[Machine]]:
         yield Fresh
 
 
-@pytest.mark.slow
-def test_any_sequence_leaves_what_the_model_has(machine: type[Machine]) -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(40, marks=pytest.mark.slow)])
+def test_any_sequence_leaves_what_the_model_has(machine: type[Machine], examples: int) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=examples,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -80,8 +80,14 @@ def step_losses(config: TrainConfig, placement: Placement, steps: int, folder: P
     return losses
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [each for each in CONFIGS if each not in ("ghost", "whole")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each, marks=() if each == "modules" else pytest.mark.slow)
+        for each in CONFIGS
+        if each not in ("ghost", "whole")
+    ],
+)
 def test_two_ranks_lose_what_one_process_loses(name: str, tmp_path: Path) -> None:
     config = replace(CONFIGS[name], precision="float64")
     alone = step_losses(config, ONE, 20, tmp_path)

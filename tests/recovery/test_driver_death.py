@@ -52,7 +52,7 @@ def steps_run(orch: Orch) -> Counter[tuple[str, str]]:
     return Counter((line.split()[0], line.split()[1]) for line in lines)
 
 
-@pytest.mark.parametrize("executor", ["inline", "ray"])
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.slow)])
 def test_kill_9_half_way_then_resume(tmp_path: Path, executor: str) -> None:
     """On Ray the resumed driver is stopped in its turn, and the end runs inline: clusters start slowly."""
     (tmp_path / "a").mkdir()

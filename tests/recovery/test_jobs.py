@@ -65,6 +65,7 @@ def job_of(laptop: Orch) -> tuple[str, str]:
     return job["id"], job["state"]
 
 
+@pytest.mark.slow
 def test_a_study_runs_while_nobody_is_there(laptop: Orch, tmp_path: Path) -> None:
     """Its driver is killed, resumed, cancelled, and resumed to the end; the table is that of a laptop."""
     file, gate, trace = study_of(laptop)
@@ -106,6 +107,7 @@ def test_a_study_runs_while_nobody_is_there(laptop: Orch, tmp_path: Path) -> Non
     assert_invariants(laptop, "demo", golden(undisturbed, "demo"), before=before)
 
 
+@pytest.mark.slow
 def test_jobs_of_a_cluster(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `ports.Launcher` promises."""
     import zipfile

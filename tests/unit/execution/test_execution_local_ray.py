@@ -116,6 +116,7 @@ def test_ctrl_c_saves_and_leaves_nothing(driver: Driver) -> None:
     assert not (driver.folder / ".ray").exists()  # no token in the user's home
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_driver(driver: Driver) -> None:
     started = driver.wait_for_start()
     family = driver.offspring()

@@ -183,7 +183,6 @@ print("done")
 """
 
 
-@pytest.mark.slow
 def test_a_migration_killed_anywhere_leaves_nothing(path: Path) -> None:
     for number in range(1, 100, 5):
         command = [sys.executable, "-c", KILLED_IN_MIGRATION.format(root=str(ROOT)), str(path), str(number)]
