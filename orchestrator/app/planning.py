@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app.adaptive import granted_part
+from orchestrator.app.enough import shortage_notes, shortages
 from orchestrator.app.provenance import Code, code_of
 from orchestrator.app.session import Session, open_session, store_exists
 from orchestrator.errors import StudyError
@@ -95,7 +96,11 @@ def plan_study(request: Request, settings: Settings, session: Session | None = N
         plan=replace(
             told,
             known={key: status for key, status in told.known.items() if key not in again},
-            notes=(*told.notes, *power_notes(study)),
+            notes=(
+                *told.notes,
+                *(shortage_notes(study) if request.seeds is not None else ()),
+                *power_notes(study),
+            ),
         ),
         code=code,
         wanted=frozenset(wanted),
@@ -135,8 +140,14 @@ def _study(request: Request, settings: Settings) -> tuple[Study, Spec]:
         found.problems.take(error.problems)
         found.problems.finish()
         raise
-    if len(found.problems):
+    # Seeds of the command line are for once: there the file is not to blame.
+    judged = request.seeds is None and not found.problems.below("seeds")
+    short = list(shortages(found.study)) if judged else []
+    if len(found.problems) or short:
         examine(found.study, spec, found.problems, max_trials=request.max_trials)
+    for each in short:
+        message = each.message(len(found.study.seeds))
+        found.problems.add(each.path, "too-few-seeds", message, key=each.key)
     return found.finished(), spec
 
 

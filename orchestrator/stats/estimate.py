@@ -14,6 +14,8 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orchestrator.stats import resample
+
 Array: TypeAlias = NDArray[np.float64]
 LEVEL: Final = 0.95  # of printed intervals
 Std: TypeAlias = Literal["sample", "population"]
@@ -65,9 +67,17 @@ def interquartile_mean(values_R: ArrayLike) -> float:
     Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
         section 4.
     """
-    ordered_R = np.sort(_array(values_R))
-    cut = ordered_R.size // 4
-    return float(np.mean(ordered_R[cut : ordered_R.size - cut]))
+    return float(_interquartile_means(_array(values_R)))
+
+
+def _interquartile_means(values: Array, axis: int = -1) -> Array:
+    ordered = np.moveaxis(np.sort(values, axis=axis), axis, -1)
+    cut = ordered.shape[-1] // 4
+    return np.asarray(np.mean(ordered[..., cut : ordered.shape[-1] - cut], axis=-1))
+
+
+def _means(values: Array, axis: int = -1) -> Array:
+    return np.asarray(np.mean(values, axis=axis))
 
 
 def standard_deviation(values_R: ArrayLike, kind: Std = "sample") -> float | None:
@@ -120,11 +130,34 @@ def confidence_interval(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """How an interval is made.
+
+    Attributes:
+        limits: Of (values, level); None where the values are too few.
+        of: What it is of, in words.
+        method: How it is made, in words.
+        least: Below so many seeds it is not given.
+    """
+
+    limits: Callable[[Array, float], tuple[float, float] | None]
+    of: str = "mean"
+    method: str = "Student's t"
+    least: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
     """What an entry prints: a statistic of (values, kind of std), and the uncertainty beside it."""
 
     statistic: Callable[[ArrayLike, Std], float | None]
-    uncertainty: Literal["std", "ci95"] | None = None
+    spread: bool = False
+    interval: Interval | None = None
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether an uncertainty stands beside the statistic."""
+        return self.spread or self.interval is not None
 
 
 def _count(values_R: ArrayLike) -> float:
@@ -135,14 +168,38 @@ def _of(function: Callable[[ArrayLike], float]) -> Callable[[ArrayLike, Std], fl
     return lambda values_R, std: function(values_R)
 
 
+_BOOTSTRAP: Final = f"BCa bootstrap, {resample.RESAMPLES} resamples"
 # The allowed texts of a table's `show`.
 SHOWS: Mapping[str, Show] = {
-    "mean ± std": Show(statistic=_of(mean), uncertainty="std"),
-    "mean [ci95]": Show(statistic=_of(mean), uncertainty="ci95"),
+    "mean ± std": Show(statistic=_of(mean), spread=True),
+    "mean [ci95]": Show(statistic=_of(mean), interval=Interval(limits=confidence_interval)),
+    "mean [bootstrap95]": Show(
+        statistic=_of(mean),
+        interval=Interval(
+            limits=lambda values_R, level: resample.bootstrap(values_R, _means, level),
+            method=_BOOTSTRAP,
+            least=resample.LEAST,
+        ),
+    ),
     "mean": Show(statistic=_of(mean)),
     "std": Show(statistic=standard_deviation),
     "median": Show(statistic=_of(median)),
+    "median [ci95]": Show(
+        statistic=_of(median),
+        interval=Interval(
+            limits=resample.of_median, of="median", method="order statistics", least=resample.LEAST
+        ),
+    ),
     "iqm": Show(statistic=_of(interquartile_mean)),
+    "iqm [ci95]": Show(
+        statistic=_of(interquartile_mean),
+        interval=Interval(
+            limits=lambda values_R, level: resample.bootstrap(values_R, _interquartile_means, level),
+            of="interquartile mean",
+            method=_BOOTSTRAP,
+            least=resample.LEAST,
+        ),
+    ),
     "min": Show(statistic=_of(minimum)),
     "max": Show(statistic=_of(maximum)),
     "n": Show(statistic=_of(_count)),
@@ -170,10 +227,10 @@ def estimate(
     if array_R.size == 0 and show == "n":
         return Estimate(value=0.0, n=0)
     value, n = chosen.statistic(array_R, std), int(array_R.size)
-    if chosen.uncertainty == "std":
+    if chosen.spread:
         return Estimate(value=value, spread=standard_deviation(array_R, std), n=n)
-    if chosen.uncertainty == "ci95":
-        interval = confidence_interval(array_R, level)
+    if chosen.interval is not None:
+        interval = None if n < chosen.interval.least else chosen.interval.limits(array_R, level)
         spread = None if interval is None else (interval[1] - interval[0]) / 2
         return Estimate(value=value, spread=spread, interval=interval, n=n)
     return Estimate(value=value, n=n)

@@ -23,6 +23,7 @@ from orchestrator.study.schema_values import (
     Levels,
     Name,
     Remark,
+    Show,
     Text,
     WhereFile,
     Words,
@@ -100,9 +101,7 @@ class TableFile(File):
     columns: AxisFile = ()
     metric: Text | None = None
     metrics: list[Text] | None = None
-    show: Literal["mean ± std", "mean", "std", "median", "mean [ci95]", "iqm", "n", "min", "max"] = (
-        "mean ± std"
-    )
+    show: Show = "mean ± std"
     std: Literal["sample", "population"] = "sample"
     digits: int | None = Field(None, ge=0, le=12)
     percent: bool = False

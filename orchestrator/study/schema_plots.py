@@ -6,7 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from orchestrator.study.schema_values import AxisFile, File, Remark, Text, WhereFile, Words
+from orchestrator.study.schema_values import (
+    AxisFile,
+    CentreShow,
+    File,
+    Remark,
+    Text,
+    WhereFile,
+    Words,
+)
 
 
 class PlotFile(File):
@@ -22,7 +30,7 @@ class PlotFile(File):
     panels: Text | None = Field(None, description="A dimension with one panel for each label")
     metric: Text | None = None
     metrics: list[Text] | None = None
-    show: Literal["mean ± std", "mean [ci95]", "mean", "median", "iqm", "min", "max"] = "mean ± std"
+    show: CentreShow = "mean ± std"
     std: Literal["sample", "population"] = "sample"
     percent: bool = False
     fail_when: Text | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -195,3 +195,19 @@ _AXIS_SCHEMA = {
     ]
 }
 AxisFile = Annotated[Any, BeforeValidator(_axis), WithJsonSchema(_AXIS_SCHEMA)]
+
+
+# What stands for the values of several seeds: in plots, and in tables.
+CentreShow: TypeAlias = Literal[
+    "mean ± std",
+    "mean",
+    "mean [ci95]",
+    "mean [bootstrap95]",
+    "median",
+    "median [ci95]",
+    "iqm",
+    "iqm [ci95]",
+    "min",
+    "max",
+]
+Show: TypeAlias = Literal[CentreShow, "std", "n"]

@@ -16,7 +16,10 @@ from orchestrator.tables.numbers import Form
 
 ALPHA: Final = 0.05
 # Statistics that tests of means speak about.
-CENTRES: Final = ("mean ± std", "mean [ci95]", "mean", "median", "iqm")
+CENTRES: Final = (
+    *("mean ± std", "mean [ci95]", "mean [bootstrap95]", "mean"),
+    *("median [ci95]", "median", "iqm [ci95]", "iqm"),
+)
 
 
 def marked(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.model.study import ABSENT, FailWhen, Published, TableSpec
 from orchestrator.model.table import Entry
-from orchestrator.stats.estimate import SHOWS
+from orchestrator.stats.estimate import SHOWS, Interval
 from orchestrator.stats.printed import LEVEL, MARGIN
 from orchestrator.tables import numbers
 from orchestrator.tables.entries import Sample
@@ -82,10 +82,10 @@ def _sampling(rule: str, looks: int) -> str:
 
 
 def _uncertainty(spec: TableSpec, entries: Iterable[Entry]) -> str:
-    kind = SHOWS[spec.show].uncertainty
-    if kind == "ci95":
-        return "[low, high]: 95 % confidence interval of the mean over seeds (Student's t)."
-    if kind is None:
+    shown = SHOWS[spec.show]
+    if shown.interval is not None:
+        return _interval(shown.interval, entries)
+    if not shown.spread:
         names = {
             "std": f"{spec.std} standard deviation",
             "iqm": "interquartile mean",
@@ -97,6 +97,15 @@ def _uncertainty(spec: TableSpec, entries: Iterable[Entry]) -> str:
     told = f"±: {spec.std} standard deviation over seeds"
     alone = any(entry.n == 1 and entry.estimate is not None for entry in entries)
     return f"{told}; – where there is one seed." if alone else f"{told}."
+
+
+def _interval(interval: Interval, entries: Iterable[Entry]) -> str:
+    what = "" if interval.of == "mean" else f"Entries: {interval.of} over seeds. "
+    told = f"{what}[low, high]: 95 % confidence interval of the {interval.of} over seeds ({interval.method})"
+    lacking = any(0 < entry.n < interval.least and entry.estimate is not None for entry in entries)
+    if lacking and interval.least > 2:
+        return f"{told}; [{ABSENT}] where fewer than {interval.least} seeds have a value, too few for it."
+    return f"{told}."
 
 
 def _units(spec: TableSpec, metrics: Sequence[str]) -> str:

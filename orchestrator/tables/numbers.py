@@ -64,7 +64,7 @@ def number(value: float, digits: int, *, percent: bool) -> str:
 
 
 def statistic(estimate: Estimate, show: str, digits: int, *, percent: bool) -> str:
-    """Returns "7.10 ± 0.20", "7.10 [6.85, 7.35]" or "7.10"; "–" stands for an uncertainty of one seed."""
+    """Returns "7.10 ± 0.20", "7.10 [6.85, 7.35]" or "7.10"; "–" stands where seeds are too few."""
     if show == "n":
         return f"{estimate.n}"
     if estimate.value is None:

@@ -72,18 +72,19 @@ def _uncertainty(spec: PlotSpec, found: Sequence[Entry]) -> str:
     if spec.kind in ("heatmap", "histogram"):
         cells = f"Cells: {_centre(spec)} over seeds."
         return "One value for each point and seed." if spec.kind == "histogram" else cells
-    kind = SHOWS[spec.table.show].uncertainty
+    shown = SHOWS[spec.table.show]
     mark = "Band" if spec.kind in _BANDS else "Whiskers"
     if max(entry.planned for entry in found) == 1:
         return ""
-    if kind is None:
-        return f"{_centre(spec).capitalize()} over seeds."
-    told = (
-        "95 % interval of the mean (Student's t)"
-        if kind == "ci95"
-        else f"{spec.table.std} standard deviation"
-    )
-    return f"Mean over seeds; {mark.lower()}: {told}."
+    centre = f"{_centre(spec).capitalize()} over seeds"
+    if not shown.uncertain:
+        return f"{centre}."
+    if shown.interval is None:
+        return f"{centre}; {mark.lower()}: {spec.table.std} standard deviation."
+    told = f"{centre}; {mark.lower()}: 95 % interval of the {shown.interval.of} ({shown.interval.method})"
+    least = shown.interval.least
+    lacking = any(0 < entry.n < least and entry.estimate is not None for entry in found)
+    return f"{told}; none with fewer than {least} seeds." if lacking and least > 2 else f"{told}."
 
 
 def _centre(spec: PlotSpec) -> str:

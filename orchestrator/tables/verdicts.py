@@ -17,7 +17,7 @@ from orchestrator.tables.entries import Place, Sample, Samples
 from orchestrator.tables.numbers import Form
 from orchestrator.tables.problems import Context
 
-MEANS: Final = ("mean ± std", "mean [ci95]", "mean")
+MEANS: Final = ("mean ± std", "mean [ci95]", "mean [bootstrap95]", "mean")
 
 # Cell -> what keeps it from being compared ("" for nothing).
 Differences = Mapping[str, str]

@@ -101,7 +101,7 @@ def test_wrong_input_is_refused():
             mean(values)
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("seeds", [3, 5, 10, 20])
 def test_the_95_interval_covers_the_mean_in_95_of_100_studies(seeds):
     studies = 4000
     samples = np.random.default_rng(20160701).normal(0.07, 0.003, (studies, seeds))
@@ -113,5 +113,7 @@ def test_the_95_interval_covers_the_mean_in_95_of_100_studies(seeds):
             covered[method] += interval[0] <= 0.07 <= interval[1]
     four_errors = 4 * math.sqrt(0.95 * 0.05 / studies)
     assert covered["t"] / studies == pytest.approx(0.95, abs=four_errors)
+    assert 0.93 <= covered["t"] / studies <= 0.97
     # The normal interval is known to be too narrow for few seeds: the test can tell them apart.
-    assert covered["normal"] / studies < 0.95 - four_errors
+    if seeds < 20:
+        assert covered["normal"] / studies < 0.95 - four_errors
