@@ -42,8 +42,8 @@ class Config:
         fault: Which misfortune happens, at which step and for which seed (-1: all).
         once: A file; the fault happens only while it does not exist, and makes it. A name that ends in "/"
             is a folder, with a file for each fault and seed.
-        gate: A file; training waits at `gate_at` until it exists, reporting all the while. A name that ends in
-            "/" is a folder, with a file "x-seed" for each training.
+        gate: A file; training waits at `gate_at` until it exists, reporting all the while. A name that ends
+            in "/" is a folder, with a file "x-seed" for each training.
         trace: A file that gets a line "seed step pid" for each step, to see what was computed.
         ballast_kb: Size of a further file in each checkpoint.
         children: Processes that it starts and ends with the training, as a loader of data does.
