@@ -183,18 +183,39 @@ STATUS_COLUMNS = (
 )
 
 
-def status_of(row: AnyRow) -> TrialStatus:
-    """Returns the status in a row of `STATUS_COLUMNS`. Every claim raised the epoch: it counts attempts."""
+def statuses_of(rows: Iterable[AnyRow]) -> dict[TrialKey, TrialStatus]:
+    """Returns the statuses in rows of `STATUS_COLUMNS`; equal ones, as most are, are one object."""
+    found: dict[TrialKey, TrialStatus] = {}
+    known: dict[tuple[Any, ...], TrialStatus] = {}
+    for key, *values in rows:
+        told = tuple(values)
+        if (status := known.get(told)) is None:
+            status = known[told] = _status(*told)
+        found[TrialKey(key)] = status
+    return found
+
+
+def _status(
+    state: str,
+    cause: str,
+    message: str,
+    blocked_by: str | None,
+    epoch: int,
+    code: str,
+    commit: str,
+    driver: str,
+) -> TrialStatus:
+    """Returns a status. Every claim raised the epoch: it counts attempts."""
     return TrialStatus(
-        state=State(row.state),
-        cause=row.cause,
-        message=row.message,
-        blocked_by=None if row.blocked_by is None else TrialKey(row.blocked_by),
-        epoch=row.epoch,
-        attempts=row.epoch,
-        code=row.code,
-        commit=row.git_commit,
-        driver=row.driver,
+        state=State(state),
+        cause=cause,
+        message=message,
+        blocked_by=None if blocked_by is None else TrialKey(blocked_by),
+        epoch=epoch,
+        attempts=epoch,
+        code=code,
+        commit=commit,
+        driver=driver,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -18,7 +18,7 @@ from orchestrator.registry.codec import (
     checkpoint_of,
     documents,
     part_of,
-    status_of,
+    statuses_of,
     trials_of,
 )
 from orchestrator.registry.engine import AnyRow, chunks
@@ -63,19 +63,19 @@ _ASSIGNMENT_COLUMNS = (
 )
 
 
-def _assignments(connection: sa.Connection, rows: list[AnyRow]) -> list[Assignment]:
+def _assignments(connection: sa.Connection, rows: Sequence[AnyRow]) -> list[Assignment]:
     texts = documents(connection, [row.labels for row in rows])
     return [
         Assignment(
-            study=row.study,
-            cell=row.cell,
-            evaluation=row.evaluation,
-            labels=texts[row.labels],
-            draw=row.draw,
-            seed=row.seed,
-            trial=TrialKey(row.trial),
+            study=study,
+            cell=cell,
+            evaluation=evaluation,
+            labels=texts[labels],
+            draw=draw,
+            seed=seed,
+            trial=TrialKey(trial),
         )
-        for row in rows
+        for study, cell, evaluation, labels, draw, seed, trial in rows
     ]
 
 
@@ -84,7 +84,7 @@ def assignments(connection: sa.Connection, study: str) -> list[Assignment]:
     statement = (
         sa.select(*_ASSIGNMENT_COLUMNS).where(AssignmentRow.study == study).order_by(AssignmentRow.position)
     )
-    return _assignments(connection, list(connection.execute(statement)))
+    return _assignments(connection, connection.execute(statement).all())
 
 
 def assigned(connection: sa.Connection, keys: Collection[TrialKey]) -> list[Assignment]:
@@ -96,7 +96,7 @@ def assigned(connection: sa.Connection, keys: Collection[TrialKey]) -> list[Assi
             .where(AssignmentRow.trial.in_(chunk))
             .order_by(AssignmentRow.study, AssignmentRow.position)
         )
-        rows += connection.execute(statement)
+        rows += connection.execute(statement).all()
     return _assignments(connection, rows)
 
 
@@ -104,11 +104,10 @@ def statuses(connection: sa.Connection, keys: Collection[TrialKey] | None) -> di
     """Returns the status of the trials that exist among `keys`, or of all."""
     statement = sa.select(*STATUS_COLUMNS)
     if keys is None:
-        return {TrialKey(row.key): status_of(row) for row in connection.execute(statement)}
+        return statuses_of(connection.execute(statement).all())
     found: dict[TrialKey, TrialStatus] = {}
     for chunk in chunks(sorted(set(keys))):
-        rows = connection.execute(statement.where(TrialRow.key.in_(chunk)))
-        found.update((TrialKey(row.key), status_of(row)) for row in rows)
+        found.update(statuses_of(connection.execute(statement.where(TrialRow.key.in_(chunk))).all()))
     return found
 
 
@@ -137,8 +136,7 @@ def counts(connection: sa.Connection, study: str | None) -> dict[str, dict[tuple
 def snapshot(connection: sa.Connection, study: str) -> Snapshot:
     """Returns what a study's tables are made from; all in the connection's one transaction."""
     own = TrialRow.key.in_(sa.select(AssignmentRow.trial).where(AssignmentRow.study == study))
-    rows = connection.execute(sa.select(*STATUS_COLUMNS).where(own))
-    known = {TrialKey(row.key): status_of(row) for row in rows}
+    known = statuses_of(connection.execute(sa.select(*STATUS_COLUMNS).where(own)).all())
     blockers = {status.blocked_by for status in known.values() if status.blocked_by} - set(known)
     held = sa.select(TrialRow.part).where(own)
     parts = connection.execute(
@@ -152,7 +150,7 @@ def snapshot(connection: sa.Connection, study: str) -> Snapshot:
         parts=[part_of(row) for row in parts],
         results={
             TrialKey(key): paths[part]
-            for key, part in connection.execute(holding)
+            for key, part in connection.execute(holding).all()
             if known[TrialKey(key)].state.has_result
         },
     )

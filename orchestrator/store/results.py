@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, final
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.errors import CorruptError
 from orchestrator.model.plan import TrialKey
@@ -21,22 +19,7 @@ from orchestrator.ports import ResultStore
 from orchestrator.store.part_files import FOLDER, PartFiles, PartFolder
 
 SCHEMA_VERSION = "1"  # raised when the meaning of a column changes; new columns need no new version
-_VERSION_KEY = b"orch_schema"
-
-SCHEMA: Any = pa.schema(
-    [
-        ("trial", pa.string()),
-        ("evaluation", pa.string()),
-        ("coords", pa.string()),  # canonical JSON: a cell of a network may have any coordinates
-        ("seed", pa.int64()),
-        ("draw", pa.int64()),
-        ("step", pa.int64()),
-        ("metric", pa.string()),
-        ("value", pa.float64()),
-        ("outcome", pa.string()),
-    ],
-    metadata={_VERSION_KEY: SCHEMA_VERSION},
-)
+_METADATA = {"orch_schema": SCHEMA_VERSION}
 _COLUMNS: Mapping[str, pl.DataType] = {
     "trial": pl.String(),
     "evaluation": pl.String(),
@@ -82,7 +65,9 @@ class ParquetResults:
             "value": [row.value for row in rows],
             "outcome": [row.outcome for row in rows],
         }
-        return self._store(pa.table(columns, schema=SCHEMA))
+        from orchestrator.store import part_bytes
+
+        return self._store(part_bytes.of_columns(columns, _METADATA), len(rows))
 
     def read(self, parts: Sequence[PartRef], keys: Collection[TrialKey] | None = None) -> Sequence[ResultRow]:
         """Returns the rows of the trials (or all), after checking each part's digest.
@@ -165,9 +150,9 @@ class ParquetResults:
         if frame.is_empty():
             raise ValueError("nothing to compact: none of the rows in these parts is valid")
         frame = frame.drop("part").sort("trial", maintain_order=True)
-        return self._store(
-            frame.to_arrow().cast(SCHEMA.remove_metadata()).replace_schema_metadata(SCHEMA.metadata)
-        )
+        from orchestrator.store import part_bytes
+
+        return self._store(part_bytes.of_frame(frame, _METADATA), frame.height)
 
     def sweep(
         self, listed: Sequence[PartRef], *, older_than_s: float, dry: bool = False
@@ -189,16 +174,13 @@ class ParquetResults:
 
     # --- within -------------------------------------------------------------------------------------------
 
-    def _store(self, table: Any) -> PartRef:
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-        data = buffer.getvalue()
+    def _store(self, data: bytes, rows: int) -> PartRef:
         path = f"{FOLDER}/{uuid.uuid4().hex}.parquet"
         self._files.put(path, data)
         return PartRef(
             path=path,
             sha256=hashlib.sha256(data).hexdigest(),
-            rows=table.num_rows,
+            rows=rows,
             size_bytes=len(data),
         )
 
@@ -220,7 +202,7 @@ class ParquetResults:
             raise CorruptError(
                 _message(part, f"has sha256 {digest[:12]}..., recorded is {part.sha256[:12]}...")
             )
-        version = (pq.read_schema(io.BytesIO(data)).metadata or {}).get(_VERSION_KEY, b"").decode()
+        version = pl.read_parquet_metadata(io.BytesIO(data)).get("orch_schema", "")
         if version != SCHEMA_VERSION:
             raise CorruptError(
                 f"the part {part.path} has schema {version or 'unknown'}, this version of orch reads schema "
