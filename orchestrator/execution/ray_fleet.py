@@ -25,7 +25,13 @@ HANG_S = 600.0  # how long a worker may be silent; workloads report every 10 s
 PLACED_S = 5.0  # a lane that finds no room for so long makes idle lanes give way
 STILLBORN_LIMIT = 5  # workers that die before they join, in a row
 
-_MEMORY = ("OutOfMemoryError", "low on memory")  # how Ray's memory monitor words its kill
+# How Ray words the end of a worker: its memory monitor, and the head of a cluster whose node is gone.
+_WORDS = (
+    ("OutOfMemoryError", Cause.OUT_OF_MEMORY),
+    ("low on memory", Cause.OUT_OF_MEMORY),
+    ("node was preempted", Cause.PREEMPTED),
+    ("its node has died", Cause.NODE_LOST),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,7 +41,7 @@ class LaneState:
     Attributes:
         name: Its name; resources: its class.
         life: Of the worker that has joined, "" while there is none.
-        actor: That worker's handle.
+        actor: That worker's handle; node: Ray's id of its node.
         bundle: What it works on; open: the trials of it that have no end yet, with their epochs.
         since: When it was asked for.
         heard: When its bundle last made progress.
@@ -48,6 +54,7 @@ class LaneState:
     resources: Resources
     life: str = ""
     actor: Any = None
+    node: str = ""
     identity: Mapping[str, Any] = field(default_factory=dict)
     bundle: Bundle | None = None
     open: dict[TrialKey, int] = field(default_factory=dict)
@@ -73,6 +80,7 @@ class Fleet:
         max_concurrent: int | None = None,
         hang_s: float = HANG_S,
         clock: Callable[[], float] = time.monotonic,
+        node_gone: Callable[[str], bool] = lambda node: False,
     ) -> None:
         """Starts without lanes.
 
@@ -81,12 +89,14 @@ class Fleet:
             max_concurrent: Lanes at once, at most.
             hang_s: How long a worker with a bundle may be silent.
             clock: Seconds that never go back.
+            node_gone: Whether a node, by its id, does not answer any more.
         """
         self.lanes: dict[str, LaneState] = {}
         self.nodes = tuple(nodes)
         self._limit = max_concurrent
         self._hang_s = hang_s
         self._clock = clock
+        self._node_gone = node_gone
         self._numbers = itertools.count()
         self._stillborn = 0
 
@@ -133,6 +143,7 @@ class Fleet:
                 case Joined():
                     self._stillborn = 0
                     lane.life, lane.actor, lane.identity = message.life, message.actor, message.identity
+                    lane.node = message.node
                 case Told() if message.life == lane.life:
                     yield from self._heard(lane, message)
                 case Lost() if message.life == lane.life:
@@ -158,9 +169,12 @@ class Fleet:
                     f"{self._stillborn} workers in a row died before they could begin; the last: {reason}"
                 )
         where = f"lane {lane.name}, pid {lane.identity.get('pid')} on {lane.identity.get('host')}"
-        cause = Cause.OUT_OF_MEMORY if any(word in reason for word in _MEMORY) else Cause.LOST
+        cause = next((cause for word, cause in _WORDS if word in reason), Cause.LOST)
         if lane.ending is not None:
             cause, reason = lane.ending
+        elif cause is Cause.LOST and lane.node and self._node_gone(lane.node):
+            # Ray notices a dead node later than that it cannot reach a worker there.
+            cause, reason = Cause.NODE_LOST, f"its node does not answer any more ({reason})"
         yield from self._give_up(lane, cause, f"{where}: {reason}")
         lane.life, lane.actor, lane.ending, lane.since = "", None, None, self._clock()
 

@@ -1,4 +1,4 @@
-"""Whether a cluster's head still answers: Ray itself ends a driver whose head is silent for a minute."""
+"""Whether a cluster's head, or a node of it, answers: Ray ends a driver whose head is silent for a minute."""
 
 from __future__ import annotations
 
@@ -49,6 +49,22 @@ class Head:
             raise TargetError(
                 f"the head of the Ray cluster at {self._address} does not answer any more. {SAFE}"
             )
+
+
+def node_gone(node: str) -> bool:
+    """Returns whether a node of the connected cluster, by Ray's id, is dead or does not answer."""
+    import ray
+
+    for each in within(ray.nodes, CONNECT_S) or ():
+        if each["NodeID"] == node:
+            if not each["Alive"]:
+                return True
+            try:
+                place = (each["NodeManagerAddress"], each["NodeManagerPort"])
+                socket.create_connection(place, timeout=CONNECT_S).close()
+            except OSError:
+                return True
+    return False
 
 
 def within(call: Callable[[], T], seconds: float) -> T | None:

@@ -124,6 +124,7 @@ class Lane(tune.Trainable):  # type: ignore[misc]
             lane=self._lane,
             life=self._life,
             identity=self._site.identity(),
+            node=context.get_node_id(),
             actor=context.current_actor,
         )
         self._worker: Worker = ray.get(self._hub.join.remote(joined))

@@ -47,6 +47,7 @@ class Joined:
     lane: str
     life: str
     identity: Mapping[str, Any] = field(default_factory=dict)
+    node: str = ""  # Ray's id of the node that it is on
     actor: Any = None  # handle, to end a lane that does not listen
 
 

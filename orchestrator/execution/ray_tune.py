@@ -18,7 +18,7 @@ from orchestrator.errors import OrchError
 from orchestrator.execution.effort import Worker
 from orchestrator.execution.ray_cluster import Cluster, Join, connected, nodes
 from orchestrator.execution.ray_fleet import HANG_S, Fleet
-from orchestrator.execution.ray_head import SAFE, Head, within
+from orchestrator.execution.ray_head import SAFE, Head, node_gone, within
 from orchestrator.execution.ray_messages import Flags, Order
 from orchestrator.model.run import Event
 from orchestrator.ports import Executor, Work
@@ -70,7 +70,12 @@ class RayTuneExecutor:
             TargetError: The cluster cannot be reached, or no node can ever hold a class of the work.
         """
         with connected(self._join, cpus=self._cpus, gpus=self._gpus, dashboard=self._dashboard) as cluster:
-            fleet = Fleet(cluster.nodes, max_concurrent=self._max_concurrent, hang_s=self._hang_s)
+            fleet = Fleet(
+                cluster.nodes,
+                max_concurrent=self._max_concurrent,
+                hang_s=self._hang_s,
+                node_gone=node_gone,
+            )
             fleet.check([resources for resources, count in work.unfinished().items() if count])
             run = _Run(self._worker, cluster, fleet, work)
             try:

@@ -16,7 +16,9 @@ class Cause(StrEnum):
 
     ERROR = "error"  # the workload raised
     OUT_OF_MEMORY = "out of memory"
-    LOST = "lost"  # its worker or node died
+    LOST = "lost"  # its worker died
+    NODE_LOST = "node lost"
+    PREEMPTED = "preempted"  # its node was taken away, by its owner's rule
     HUNG = "hung"
     DISK = "disk"
     INTERRUPTED = "interrupted"  # asked to stop; resumable

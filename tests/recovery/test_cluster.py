@@ -76,12 +76,12 @@ def test_a_node_dies_and_then_the_head(tmp_path: Path) -> None:
             # Its trial is put back, and the one that goes on keeps the only slot that is left.
             until(
                 lambda: any(
-                    attempt["outcome"] == "lost"
+                    attempt["outcome"] == "node lost"
                     for each in orch("show", "demo", "--json").json["trials"]
                     for attempt in orch("show", each["trial"], "--json").json["attempts"]
                 ),
                 timeout_s=120,
-                what="a lost trial",
+                what="a trial that its node took along",
             )
             # One of them stays closed, behind all first seeds: the study cannot end before the head does.
             for x, seed in ((1, 0), (2, 0), (3, 0), (1, 1), (2, 1)):

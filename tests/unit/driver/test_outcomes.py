@@ -57,3 +57,13 @@ def test_a_full_disk_is_never_the_trials_fault(registry: SqlRegistry) -> None:
         outcome = outcomes.of(failed(registry, lease, Cause.DISK), since=1)
         registry.commit(lease, outcomes=[outcome])
         assert outcome.state is State.PENDING
+
+
+@pytest.mark.parametrize("cause", [Cause.NODE_LOST, Cause.PREEMPTED])
+def test_nodes_that_go_are_never_charged(registry: SqlRegistry, cause: Cause) -> None:
+    outcomes = Outcomes(registry=registry, needed=())
+    lease = registry.acquire("s", owner("d"), 60)
+    for _ in range(12):
+        outcome = outcomes.of(failed(registry, lease, cause), since=1)
+        registry.commit(lease, outcomes=[outcome])
+        assert outcome.state is State.PENDING

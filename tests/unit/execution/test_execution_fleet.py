@@ -30,7 +30,14 @@ class Rig:
     def __init__(self, work: ListWork, *nodes: Resources, max_concurrent: int | None = None) -> None:
         self.clock = Clock()
         self.work = work
-        self.fleet = Fleet(nodes or (TWO,), max_concurrent=max_concurrent, clock=self.clock, hang_s=600)
+        self.gone: set[str] = set()  # nodes that do not answer any more
+        self.fleet = Fleet(
+            nodes or (TWO,),
+            max_concurrent=max_concurrent,
+            clock=self.clock,
+            hang_s=600,
+            node_gone=self.gone.__contains__,
+        )
         self.lives = 0
 
     def turn(self) -> tuple[list[Order], list[LaneState]]:
@@ -44,7 +51,7 @@ class Rig:
     def join(self, *lanes: LaneState) -> None:
         for lane in lanes:
             self.lives += 1
-            self.hear(Joined(lane=lane.name, life=f"life-{self.lives}"))
+            self.hear(Joined(lane=lane.name, life=f"life-{self.lives}", node="node-1"))
 
     def finish(self, order: Order) -> list[Event]:
         assert order.bundle is not None
@@ -140,14 +147,42 @@ def test_a_lost_lane_gives_up_only_what_is_open_and_late_news_is_dropped() -> No
     assert [claim.epoch for claim in again.bundle.claims] == [2, 2]
 
 
-def test_the_memory_monitors_kill_is_told_as_such() -> None:
+def test_a_worker_goes_with_its_node() -> None:
     rig = Rig(ListWork(trials=trainings(1)))
     (order,) = rig.open()
-    (event,) = rig.hear(
-        Lost(lane=order.lane, life=order.life, reason="killed due to the node running low on memory")
-    )
+    (event,) = rig.hear(Lost(lane=order.lane, life=order.life, reason="The actor is unavailable"))
     assert isinstance(event, Failed)
-    assert event.failure.cause is Cause.OUT_OF_MEMORY
+    assert event.failure.cause is Cause.LOST
+    rig.join(rig.fleet.lanes[order.lane])
+    (order,), _ = rig.turn()
+    rig.gone.add("node-1")
+    (event,) = rig.hear(Lost(lane=order.lane, life=order.life, reason="The actor is unavailable"))
+    assert isinstance(event, Failed)
+    assert event.failure.cause is Cause.NODE_LOST
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("killed due to the node running low on memory", Cause.OUT_OF_MEMORY),
+        (
+            "The actor died because its node has died. Node Id: 1f the actor's node was terminated "
+            "unexpectedly: health check failed due to missing too many heartbeats",
+            Cause.NODE_LOST,
+        ),
+        (
+            "The actor died because its node has died. Node Id: 1f the actor's node was preempted: reclaimed",
+            Cause.PREEMPTED,
+        ),
+        ("Worker unexpectedly exits with a connection error code 2. End of file.", Cause.LOST),
+    ],
+)
+def test_what_ended_a_worker_is_told_as_such(reason: str, cause: Cause) -> None:
+    rig = Rig(ListWork(trials=trainings(1)))
+    (order,) = rig.open()
+    (event,) = rig.hear(Lost(lane=order.lane, life=order.life, reason=reason))
+    assert isinstance(event, Failed)
+    assert event.failure.cause is cause
 
 
 def test_workers_that_cannot_begin_end_the_run_with_the_reason() -> None:
