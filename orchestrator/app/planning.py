@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app.adaptive import granted_part
-from orchestrator.app.enough import shortage_notes, shortages
+from orchestrator.app.enough import note_shortages, refuse_shortages, shortage_notes, shortages
 from orchestrator.app.provenance import Code, code_of
 from orchestrator.app.session import Session, open_session, store_exists
 from orchestrator.errors import StudyError
@@ -78,6 +78,8 @@ def plan_study(request: Request, settings: Settings, session: Session | None = N
     """
     study, spec = _study(request, settings)
     whole = plan(study, spec, max_trials=request.max_trials)
+    if request.seeds is None:
+        refuse_shortages(study, whole)
     with (
         nullcontext(session)
         if session is not None or not store_exists(settings)
@@ -98,7 +100,7 @@ def plan_study(request: Request, settings: Settings, session: Session | None = N
             known={key: status for key, status in told.known.items() if key not in again},
             notes=(
                 *told.notes,
-                *(shortage_notes(study) if request.seeds is not None else ()),
+                *(shortage_notes(study, whole) if request.seeds is not None else ()),
                 *power_notes(study),
             ),
         ),
@@ -142,12 +144,10 @@ def _study(request: Request, settings: Settings) -> tuple[Study, Spec]:
         raise
     # Seeds of the command line are for once: there the file is not to blame.
     judged = request.seeds is None and not found.problems.below("seeds")
-    short = list(shortages(found.study)) if judged else []
-    if len(found.problems) or short:
+    if len(found.problems) or (judged and any(shortages(found.study))):
         examine(found.study, spec, found.problems, max_trials=request.max_trials)
-    for each in short:
-        message = each.message(len(found.study.seeds))
-        found.problems.add(each.path, "too-few-seeds", message, key=each.key)
+    if judged:
+        note_shortages(found.study, found.problems)
     return found.finished(), spec
 
 

@@ -174,6 +174,7 @@ class TableSpec:
         baseline: Dimension -> the label that all others are compared with; empty for no contrasts.
         contrasts: What is printed of a contrast: "difference", "interval", "p".
         paired: Whether contrasts and marks are taken seed by seed.
+        test: By which test: Student's, or by flipping the signs of the seeds' differences.
         published: What a paper prints in the place of the entries, or None.
         root: Key of the document that it stands under, for messages.
     """
@@ -197,6 +198,7 @@ class TableSpec:
     baseline: Mapping[str, str] = field(default_factory=dict)
     contrasts: tuple[str, ...] = ("difference", "p")
     paired: bool = True
+    test: Literal["t", "permutation"] = "t"
     published: Published | None = None
     at: At = field(default_factory=At)
     caption: str = ""

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from orchestrator.stats.estimate import Array
+from orchestrator.stats.signs import permutation_p
 
 Alternative: TypeAlias = Literal["two-sided", "less", "greater"]
-RESAMPLES = 9999  # of a permutation test that is too large to be enumerated
+Test: TypeAlias = Literal["t", "permutation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +97,18 @@ def paired(
     *,
     level: float = 0.95,
     alternative: Alternative = "two-sided",
+    test: Test = "t",
 ) -> Contrast:
-    """Returns how much larger the values are than the others of the same seeds (see `weighted`)."""
+    """Returns how much larger the values are than the others of the same seeds (see `weighted`).
+
+    By a permutation test p is that of `permutation_p`; the interval is Student's in either case.
+    """
     one_R, other_R = _two(values_R, others_R)
-    return weighted(np.stack([one_R, other_R], axis=1), (1.0, -1.0), level=level, alternative=alternative)
+    both_RK = np.stack([one_R, other_R], axis=1)
+    found = weighted(both_RK, (1.0, -1.0), level=level, alternative=alternative)
+    if test == "t" or found.p is None:
+        return found
+    return replace(found, p=permutation_p(one_R - other_R, alternative=alternative))
 
 
 def welch(
@@ -144,52 +153,14 @@ def welch(
     return Contrast(difference=difference, interval=interval, p=p, effect=effect, n=n, freedom=freedom)
 
 
-def permutation_p(
-    values_R: ArrayLike,
-    others_R: ArrayLike,
-    *,
-    generator: np.random.Generator,
-    alternative: Alternative = "two-sided",
-    resamples: int = RESAMPLES,
-) -> float:
-    """Returns the p of a paired permutation test: under no difference each seed's sign is a coin's.
-
-    All 2^R signs are counted when that is no more than `resamples`, which is exact; otherwise so many are
-    drawn, and the observed one counts as one of them.
-
-    Source: Fisher 1935, "The Design of Experiments", section 21; Phipson and Smyth 2010, "Permutation
-        P-values Should Never Be Zero".
-    """
-    one_R, other_R = _two(values_R, others_R)
-    from scipy import stats
-
-    def mean_difference(values_R: Array, others_R: Array, axis: int) -> Array:
-        return np.asarray(np.mean(values_R - others_R, axis=axis))
-
-    found = stats.permutation_test(
-        (one_R, other_R),
-        mean_difference,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        alternative=alternative,
-        rng=generator,
-    )
-    return float(found.pvalue)
-
-
-def smallest_permutation_p(n: int, alternative: Alternative = "two-sided") -> float:
-    """Returns the smallest p that a paired permutation test of n seeds can give."""
-    return 2.0**-n if alternative != "two-sided" else 2.0 ** (1 - n)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalence:
     """Whether a difference lies within a margin.
 
     Attributes:
         difference: As of a contrast.
-        interval: Its interval of coverage 1 - 2 (1 - level): within the margin exactly when p < 1 - level.
+        interval: Its interval of coverage 1 - 2 (1 - level): by t tests within the margin exactly when
+            p < 1 - level.
         p: The larger p of the two one-sided tests; None with one seed.
         n: Seeds.
     """
@@ -201,7 +172,7 @@ class Equivalence:
 
 
 def equivalent(
-    values_RK: ArrayLike, weights_K: ArrayLike, *, margin: float, level: float = 0.95
+    values_RK: ArrayLike, weights_K: ArrayLike, *, margin: float, level: float = 0.95, test: Test = "t"
 ) -> Equivalence:
     """Returns whether a contrast lies within plus or minus a margin, by two one-sided tests.
 
@@ -212,6 +183,7 @@ def equivalent(
         weights_K: As of `weighted`.
         margin: In the values' units, above 0.
         level: One minus the risk of calling different ones equal.
+        test: Which two one-sided tests.
 
     Source: Schuirmann 1987, "A comparison of the two one-sided tests procedure and the power approach for
         assessing the equivalence of average bioavailability".
@@ -222,8 +194,12 @@ def equivalent(
     if whole.p is None:
         return Equivalence(difference=whole.difference, interval=None, p=None, n=whole.n)
     contrasts_R = np.asarray(values_RK, dtype=np.float64) @ np.asarray(weights_K, dtype=np.float64)
-    above = _t_test(contrasts_R + margin, level, "greater")[1]
-    below = _t_test(contrasts_R - margin, level, "less")[1]
+    if test == "permutation":
+        above = permutation_p(contrasts_R + margin, alternative="greater")
+        below = permutation_p(contrasts_R - margin, alternative="less")
+    else:
+        above = _t_test(contrasts_R + margin, level, "greater")[1]
+        below = _t_test(contrasts_R - margin, level, "less")[1]
     return Equivalence(difference=whole.difference, interval=whole.interval, p=max(above, below), n=whole.n)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from orchestrator.stats.compare import Alternative, smallest_permutation_p
+from orchestrator.stats.compare import Alternative
+from orchestrator.stats.signs import smallest_permutation_p
 
 MOST = 10_000
 

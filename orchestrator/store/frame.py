@@ -67,6 +67,11 @@ def frame(
     )
 
 
+def unmeasured(assignments: Sequence[Assignment], dimensions: Sequence[Dimension]) -> Frame:
+    """Returns the frame of a plan of which nothing has run."""
+    return frame(pl.DataFrame(schema=dict(ROW_SCHEMA)), {}, assignments, {}, dimensions)
+
+
 def _lines(
     assignments: Sequence[Assignment],
     statuses: Mapping[TrialKey, TrialStatus],

@@ -84,6 +84,7 @@ def _table(name: str, file: ClaimFile, columns: Axis, problems: Problems) -> Tab
         fail_when=fail_when(file.fail_when, (*at, "fail_when"), problems),
         average_over=tuple(file.pool),
         at=point(file.at, (*at, "at"), problems),
+        test=file.test,
         caption=file.says,
         root="claims",
     )

@@ -200,6 +200,9 @@ def _table(name: str, file: TableFile, problems: Problems) -> TableSpec:
     metrics = tuple(file.metrics) if file.metrics is not None else ((file.metric,) if file.metric else ())
     if not metrics and not file.attributes:
         problems.add(at, "missing-key", f"table {name!r} needs 'metric' (or 'metrics')", key=True)
+    if file.test == "permutation" and not file.paired:
+        message = "a permutation test flips the signs of paired differences; drop it, or paired: false"
+        problems.add((*at, "test"), "conflict", message, key=True)
     return TableSpec(
         name=name,
         evaluations=tuple(file.from_),
@@ -220,6 +223,7 @@ def _table(name: str, file: TableFile, problems: Problems) -> TableSpec:
         baseline=dict(file.baseline),
         contrasts=tuple(file.contrasts),
         paired=file.paired,
+        test=file.test,
         published=published(file.published, metrics, (*at, "published"), problems),
         at=point(file.at, (*at, "at"), problems),
         caption=file.caption,

@@ -24,6 +24,7 @@ from orchestrator.study.schema_values import (
     Name,
     Remark,
     Show,
+    Test,
     Text,
     WhereFile,
     Words,
@@ -114,6 +115,7 @@ class TableFile(File):
     baseline: dict[str, GivenLabel] = {}
     contrasts: list[Literal["difference", "interval", "p"]] = ["difference", "p"]
     paired: bool = True
+    test: Test = "t"
     at: Text = "last"
     published: Published = None
     caption: Remark = ""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from orchestrator.study.schema_values import File, Remark, Text, WhereFile, Words
+from orchestrator.study.schema_values import File, Remark, Test, Text, WhereFile, Words
 
 
 class ThanFile(File):
@@ -48,6 +48,7 @@ class ClaimFile(File):
     pool: Words = ()
     fail_when: Text | None = None
     at: Text = "last"
+    test: Test = "t"
     higher: ThanFile | None = None
     lower: ThanFile | None = None
     similar: SimilarFile | None = None

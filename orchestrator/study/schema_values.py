@@ -211,3 +211,4 @@ CentreShow: TypeAlias = Literal[
     "max",
 ]
 Show: TypeAlias = Literal[CentreShow, "std", "n"]
+Test: TypeAlias = Literal["t", "permutation"]

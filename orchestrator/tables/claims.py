@@ -17,7 +17,7 @@ from orchestrator.model.claim import Evidence, Judged, Verdict
 from orchestrator.model.frame import Frame
 from orchestrator.model.study import ClaimSpec
 from orchestrator.model.table import Entry, Table
-from orchestrator.stats.compare import Alternative, Contrast, equivalent, holm, paired
+from orchestrator.stats.compare import Alternative, Contrast, Test, equivalent, holm, paired
 from orchestrator.stats.estimate import LEVEL
 from orchestrator.stats.sequential import corrected_level
 from orchestrator.tables.build import build
@@ -25,12 +25,12 @@ from orchestrator.tables.problems import Places
 
 RISK: Final = 0.05
 _RULES: Final = {
-    "higher": "paired one-sided t test by seed; holds when every contrast has p < 0.05",
-    "lower": "paired one-sided t test by seed; holds when every contrast has p < 0.05",
-    "rising": "paired one-sided t tests of each level against the one before; holds when all have p < 0.05",
-    "falling": "paired one-sided t tests of each level against the one before; holds when all have p < 0.05",
-    "best": "paired one-sided t tests against each other level; holds when all have p < 0.05",
-    "similar": "two one-sided paired t tests by seed (TOST); holds when every contrast has p < 0.05",
+    "higher": "paired one-sided {} test by seed; holds when every contrast has p < 0.05",
+    "lower": "paired one-sided {} test by seed; holds when every contrast has p < 0.05",
+    "rising": "paired one-sided {} tests of each level against the one before; holds when all have p < 0.05",
+    "falling": "paired one-sided {} tests of each level against the one before; holds when all have p < 0.05",
+    "best": "paired one-sided {} tests against each other level; holds when all have p < 0.05",
+    "similar": "two one-sided paired {} tests by seed (TOST); holds when every contrast has p < 0.05",
 }
 _SIDES: Final[Mapping[str, Alternative]] = {
     **{"higher": "greater", "rising": "greater", "max": "greater"},
@@ -82,7 +82,9 @@ def examine(claim: ClaimSpec, frame: Frame, *, places: Places | None = None) -> 
 
 
 def _rule(claim: ClaimSpec, frame: Frame) -> Iterator[str]:
-    yield _RULES[claim.kind]
+    yield _RULES[claim.kind].format(claim.table.test)
+    if claim.table.test == "permutation":
+        yield "; the interval is Student's"
     if claim.margin is not None:
         yield f", margin {claim.margin:g}"
     if frame.sampling:
@@ -130,12 +132,14 @@ def _evidence(claim: ClaimSpec, pair: Pair, looks: int) -> Evidence:
     )
     if not seeds:
         return bare
-    values, others = [one[seed] for seed in seeds], [other[seed] for seed in seeds]
+    values, others, test = [one[seed] for seed in seeds], [other[seed] for seed in seeds], claim.table.test
     if claim.kind == "similar":
         assert claim.margin is not None
         level = corrected_level(LEVEL, looks)
-        found = equivalent(list(zip(values, others, strict=True)), (1, -1), margin=claim.margin, level=level)
-        against = _beyond(values, others, claim.margin)
+        found = equivalent(
+            list(zip(values, others, strict=True)), (1, -1), margin=claim.margin, level=level, test=test
+        )
+        against = _beyond(values, others, claim.margin, test)
         return replace(
             bare,
             difference=found.difference,
@@ -143,14 +147,14 @@ def _evidence(claim: ClaimSpec, pair: Pair, looks: int) -> Evidence:
             p=_of_all(found.p, looks),
             against=_of_all(against, looks),
         )
-    both = paired(values, others, level=corrected_level(LEVEL, looks))
-    test = paired(values, others, alternative=pair.wanted)
-    against = paired(values, others, alternative=_OPPOSITE[pair.wanted]).p
+    between = paired(values, others, level=corrected_level(LEVEL, looks))
+    shown = paired(values, others, alternative=pair.wanted, test=test)
+    against = paired(values, others, alternative=_OPPOSITE[pair.wanted], test=test).p
     return replace(
         bare,
-        difference=both.difference,
-        interval=both.interval,
-        p=_of_all(test.p, looks),
+        difference=between.difference,
+        interval=between.interval,
+        p=_of_all(shown.p, looks),
         against=_of_all(against, looks),
     )
 
@@ -160,11 +164,11 @@ def _of_all(p: float | None, looks: int) -> float | None:
     return None if p is None else min(1.0, looks * p)
 
 
-def _beyond(values: Sequence[float], others: Sequence[float], margin: float) -> float | None:
+def _beyond(values: Sequence[float], others: Sequence[float], margin: float, test: Test) -> float | None:
     """Returns the p of the difference being outside the margin, whichever side."""
     shifted: list[Contrast] = [
-        paired([value - margin for value in values], others, alternative="greater"),
-        paired([value + margin for value in values], others, alternative="less"),
+        paired([value - margin for value in values], others, alternative="greater", test=test),
+        paired([value + margin for value in values], others, alternative="less", test=test),
     ]
     found = [each.p for each in shifted if each.p is not None]
     return min(1.0, 2 * min(found)) if found else None

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from orchestrator.model.frame import Frame
 from orchestrator.model.study import ABSENT, Axis, TableSpec
 from orchestrator.model.table import Contrast, Entry
 from orchestrator.stats import compare
 from orchestrator.stats.estimate import LEVEL
 from orchestrator.stats.sequential import corrected_level
+from orchestrator.tables import axes
 from orchestrator.tables.axes import Headers
 from orchestrator.tables.entries import Place, Sample, Samples
 from orchestrator.tables.numbers import Form
+from orchestrator.tables.observe import completed, metrics_of, observe
 from orchestrator.tables.problems import Context
 
 
@@ -82,29 +85,48 @@ def _moved(
     return dict.fromkeys(positions.values(), positions.get((fitting[0],))), set(rest)
 
 
-def contrast(sample: Sample, other: Sample, *, paired: bool, looks: int = 1) -> compare.Contrast | None:
+def planned_contrasts(spec: TableSpec, frame: Frame) -> int:
+    """Returns how many contrasts a table will have, as far as that is known from what is planned.
+
+    Args:
+        spec: A table with a baseline.
+        frame: What is planned, with or without results.
+
+    Raises:
+        StudyError: As of building the table.
+    """
+    context = Context(spec=spec, places={})
+    frame = completed(context, frame)
+    metrics = metrics_of(context, frame)
+    units, rows = axes.place(context, frame, observe(context, frame, metrics), spec.rows, "rows", metrics)
+    units, columns = axes.place(context, frame, units, spec.columns, "columns", metrics)
+    places = units.select("rows", "columns").unique().rows()
+    return sum(other is not None for other in references(context, rows, columns, places).values())
+
+
+def contrast(sample: Sample, other: Sample, spec: TableSpec, *, looks: int = 1) -> compare.Contrast | None:
     """Returns how much larger the values of one entry are than the other's, None without a common seed.
 
     Args:
         sample: Of the entry.
         other: Of the one it is compared with.
-        paired: Seed by seed, over seeds with a value in both; else by Welch's test.
+        spec: Says how: seed by seed, over seeds with a value in both, or by Welch's test; and by which test.
         looks: How often they may have been looked at while seeds were added; p is of all of them.
     """
-    found = _contrast(sample, other, corrected_level(LEVEL, looks), paired=paired)
+    found = _contrast(sample, other, spec, corrected_level(LEVEL, looks))
     return found if found is None or found.p is None else replace(found, p=min(1.0, looks * found.p))
 
 
-def _contrast(sample: Sample, other: Sample, level: float, *, paired: bool) -> compare.Contrast | None:
+def _contrast(sample: Sample, other: Sample, spec: TableSpec, level: float) -> compare.Contrast | None:
     ours, theirs = dict(sample.values), dict(other.values)
     if sample.failed or other.failed:
         return None
-    if paired:
+    if spec.paired:
         common = [seed for seed in ours if seed in theirs]
         if not common:
             return None
         ours_R, theirs_R = [ours[seed] for seed in common], [theirs[seed] for seed in common]
-        return compare.paired(ours_R, theirs_R, level=level)
+        return compare.paired(ours_R, theirs_R, level=level, test=spec.test)
     if not ours or not theirs:
         return None
     return compare.welch(list(ours.values()), list(theirs.values()), level=level)
@@ -130,9 +152,7 @@ def contrasted(
         looks: As of `contrast`.
     """
     found = {
-        place: None
-        if other is None
-        else contrast(samples[place], samples[other], paired=spec.paired, looks=looks)
+        place: None if other is None else contrast(samples[place], samples[other], spec, looks=looks)
         for place, other in reference.items()
     }
     p = {place: each.p for place, each in found.items() if each is not None and each.p is not None}

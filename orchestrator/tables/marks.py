@@ -59,7 +59,7 @@ def marked(
             if printed[place] == best:
                 changed[place] = replace(changed[place], best=True)
             elif spec.show in CENTRES:
-                found = contrast(samples[place], samples[winner], paired=spec.paired, looks=looks)
+                found = contrast(samples[place], samples[winner], spec, looks=looks)
                 if found is not None and found.p is not None:
                     p[place] = found.p
     for place, corrected in zip(p, holm(list(p.values())), strict=True):

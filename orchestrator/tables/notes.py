@@ -145,7 +145,8 @@ def _contrasts(spec: TableSpec, entries: Iterable[Entry]) -> str:
     tested = sum(each.p is not None for each in found)
     told = [f"vs. {', '.join(spec.baseline.values())}: difference of means over seeds"]
     if "interval" in spec.contrasts:
-        told.append("[low, high] its 95 % confidence interval, not corrected")
+        method = " (Student's t)" if spec.test == "permutation" else ""
+        told.append(f"[low, high] its 95 % confidence interval{method}, not corrected")
     if "p" in spec.contrasts:
         told.append(f"p of the {_test(spec)} after Holm's correction for {_comparisons(tested)}")
     missing = (
@@ -181,6 +182,8 @@ def _published(spec: TableSpec, published: Published, entries: Iterable[Entry], 
 
 
 def _test(spec: TableSpec) -> str:
+    if spec.test == "permutation":
+        return "paired permutation test"
     return "paired t test" if spec.paired else "Welch's t test"
 
 

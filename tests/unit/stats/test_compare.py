@@ -16,13 +16,12 @@ from orchestrator.stats.compare import (
     equivalent,
     holm,
     paired,
-    permutation_p,
-    smallest_permutation_p,
     weighted,
     welch,
 )
 from orchestrator.stats.power import power, seeds_for, seeds_to_reject, smallest_effect
 from orchestrator.stats.sequential import corrected_level, looks, repeated_interval
+from orchestrator.stats.signs import permutation_p, smallest_permutation_p
 
 A_R = np.array([7.1, 6.9, 7.4, 7.2, 6.8])
 B_R = np.array([7.9, 7.2, 7.5, 8.1, 7.4])
@@ -91,15 +90,34 @@ def test_a_permutation_test_counts_all_signs(alternative: str) -> None:
         "less": [mean <= observed + tiny for mean in means],
         "greater": [mean >= observed - tiny for mean in means],
     }[alternative]
-    found = permutation_p(A_R, B_R, generator=np.random.default_rng(0), alternative=alternative)
-    assert found == pytest.approx(np.mean(as_large))
+    assert permutation_p(differences, alternative=alternative) == pytest.approx(np.mean(as_large))
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "less", "greater"])
+@pytest.mark.parametrize("n", [2, 3, 7, 13])
+def test_a_permutation_test_is_scipys(n: int, alternative: str) -> None:
+    differences = np.random.default_rng(n).normal(0.3, 1.0, n).round(1)  # with ties
+    found = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative=alternative
+    )
+    assert permutation_p(differences, alternative=alternative) == pytest.approx(found.pvalue)
+
+
+def test_sums_that_are_equal_but_for_rounding_count_as_reached() -> None:
+    # 0.3 - 0.1 and 0.1 + 0.1 differ in the last bit: of the eight sums 5, 3, 3 (-1 ...) in tenths
+    assert permutation_p([0.1, 0.1, 0.3], alternative="greater") == 1 / 8
+    assert permutation_p([0.1, -0.1, 0.3], alternative="greater") == 3 / 8
+    assert permutation_p([0.0, 0.0]) == 1.0
 
 
 def test_a_large_permutation_test_draws_and_never_says_zero() -> None:
-    generator = np.random.default_rng(1)
-    values_R = generator.normal(size=40)
-    found = permutation_p(values_R + 2, np.zeros(40), generator=generator, resamples=999)
-    assert found == pytest.approx(2 / 1000)
+    few, many = (np.random.default_rng(1).normal(0.5, 1.0, n) for n in (30, 31))
+    assert permutation_p(few, alternative="greater") != permutation_p(many, alternative="greater")
+    assert permutation_p(many) == permutation_p(many)
+    assert permutation_p(many + 9) == pytest.approx(2 / 100_000)
+    assert permutation_p(few + 9) == 2.0**-29
+    assert permutation_p(many) == pytest.approx(stats.ttest_1samp(many, 0).pvalue, rel=0.3)
+    assert (smallest_permutation_p(30), smallest_permutation_p(31)) == (2.0**-29, 2 / 100_000)
     assert smallest_permutation_p(5) == 2 / 32
     assert smallest_permutation_p(5, "less") == 1 / 32
 

@@ -119,6 +119,27 @@ def test_pooled_values_are_averaged_within_a_seed_first(tmp_path: Path) -> None:
     assert evidence.p == pytest.approx(stats.ttest_rel(plain, resnet, alternative="greater").pvalue)
 
 
+def test_a_permutation_test_of_four_seeds_shows_nothing_and_of_five_something(tmp_path: Path) -> None:
+    higher = "test: permutation\nwhere: {depth: 38}\nhigher: {of: {network: plain}, than: {network: resnet}}"
+    judged = judge(claim(tmp_path, higher), made().frame())
+    assert (judged.evidence[0].p, judged.verdict) == (2.0**-4, Verdict.UNCLEAR)
+    assert judged.rule == (
+        "paired one-sided permutation test by seed; holds when every contrast has p < 0.05; the interval is "
+        "Student's"
+    )
+    five = grid(FACTORS, {("38", "plain"): (5, 6, 7, 8, 9), ("38", "resnet"): (1, 3, 2, 4, 5)})
+    judged = judge(claim(tmp_path, higher), five.frame())
+    assert (judged.evidence[0].p, judged.evidence[0].against) == (2.0**-5, 1.0)
+    assert judged.verdict is Verdict.HOLDS
+    lower = higher.replace("higher", "lower")
+    assert judge(claim(tmp_path, lower), five.frame()).verdict is Verdict.FAILS
+    similar = "similar: {of: {network: plain}, to: {network: resnet}, within: MARGIN}"
+    near, far = (higher.replace(higher.split("\n")[2], similar.replace("MARGIN", m)) for m in ("6", "1"))
+    assert judge(claim(tmp_path, near), five.frame()).evidence[0].p == 2.0**-5
+    beyond = judge(claim(tmp_path, far), five.frame())
+    assert (beyond.evidence[0].p, beyond.evidence[0].against) == (1.0, 2.0**-4)
+
+
 def test_one_contrast_the_other_way_is_corrected_for_their_number(tmp_path: Path) -> None:
     text = "where: {depth: [14, 26, 38]}\nlower: {of: {network: plain}, than: {network: resnet}}"
     judged = judge(claim(tmp_path, text), made().frame())

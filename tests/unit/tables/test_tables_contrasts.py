@@ -77,6 +77,25 @@ def test_welch_takes_all_seeds() -> None:
     assert any("Welch's t test" in note for note in table.notes)
 
 
+def test_a_permutation_test_flips_the_signs_of_the_seeds() -> None:
+    asked = ("difference", "interval", "p")
+    table = build(
+        spec(baseline={"network": "plain"}, test="permutation", contrasts=asked, **COLUMNS), study().frame()
+    )
+    found = entries(table)
+    contrast = found["14", "resnet"].contrast  # type: ignore[attr-defined]
+    # All four seeds go the same way: the smallest of 2 / 2^4, corrected for three contrasts.
+    assert (contrast.p, contrast.corrected) == (0.125, 0.375)
+    differences = [one - other for one, other in zip(RESNET, PLAIN, strict=True)]
+    assert contrast.interval == pytest.approx(tuple(stats.ttest_1samp(differences, 0).confidence_interval()))
+    assert table.notes[-1] == (
+        "vs. plain: difference of means over seeds; [low, high] its 95 % confidence interval (Student's t), "
+        "not corrected; p of the paired permutation test after Holm's correction for 3 comparisons."
+    )
+    marks = build(spec(best="min", within=("depth",), test="permutation", **COLUMNS), study().frame())
+    assert any("(paired permutation test, p > 0.05" in note for note in marks.notes)
+
+
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
