@@ -20,7 +20,7 @@ from orchestrator.registry.codec import (
 from orchestrator.registry.engine import AnyRow, chunks
 from orchestrator.registry.leases import abandoned, give_back, require
 from orchestrator.registry.moment import Moments
-from orchestrator.registry.tables import AttemptRow, CheckpointRow, TrialRow
+from orchestrator.registry.tables import ATTEMPTS, CHECKPOINTS, TRIALS
 
 
 def claim(
@@ -37,7 +37,7 @@ def claim(
         rows = _lock(connection, chunk)
         if any(row.state == State.RUNNING.value for row in rows):
             claims.update(_again(connection, chunk, token))
-            if give_back(connection, moments, TrialRow.key.in_(chunk), abandoned(moments), cause=Cause.LOST):
+            if give_back(connection, moments, TRIALS.c.key.in_(chunk), abandoned(moments), cause=Cause.LOST):
                 rows = _lock(connection, chunk)
         waiting = [row for row in rows if row.state == State.PENDING.value]
         if waiting:
@@ -52,9 +52,9 @@ def claim(
 
 def _lock(connection: sa.Connection, keys: list[TrialKey]) -> Sequence[AnyRow]:
     return connection.execute(
-        sa.select(*TRIAL_COLUMNS, TrialRow.epoch, TrialRow.state)
-        .where(TrialRow.key.in_(keys))
-        .order_by(TrialRow.key)
+        sa.select(*TRIAL_COLUMNS, TRIALS.c.epoch, TRIALS.c.state)
+        .where(TRIALS.c.key.in_(keys))
+        .order_by(TRIALS.c.key)
         .with_for_update()
     ).all()
 
@@ -63,11 +63,11 @@ def _take(
     connection: sa.Connection, moments: Moments, lease: Lease, rows: Sequence[AnyRow], token: str
 ) -> dict[TrialKey, Claim]:
     connection.execute(
-        sa.update(TrialRow)
-        .where(TrialRow.key.in_([row.key for row in rows]), TrialRow.state == State.PENDING.value)
+        sa.update(TRIALS)
+        .where(TRIALS.c.key.in_([row.key for row in rows]), TRIALS.c.state == State.PENDING.value)
         .values(
             state=State.RUNNING.value,
-            epoch=TrialRow.epoch + 1,
+            epoch=TRIALS.c.epoch + 1,
             cause="",
             message="",
             blocked_by=None,
@@ -85,7 +85,7 @@ def _take(
         "traceback": "",
     }
     connection.execute(
-        sa.insert(AttemptRow).values(started_at=moments.now()),
+        sa.insert(ATTEMPTS).values(started_at=moments.now()),
         [{"trial": row.key, "epoch": row.epoch + 1, **attempt} for row in rows],
     )
     trials = trials_of(connection, rows)
@@ -97,9 +97,9 @@ def _take(
 def _again(connection: sa.Connection, keys: list[TrialKey], token: str) -> dict[TrialKey, Claim]:
     """Returns what this very claim did before the reply to its COMMIT was lost."""
     rows = connection.execute(
-        sa.select(*TRIAL_COLUMNS, TrialRow.epoch)
-        .join(AttemptRow, sa.and_(AttemptRow.trial == TrialRow.key, AttemptRow.epoch == TrialRow.epoch))
-        .where(TrialRow.key.in_(keys), TrialRow.state == State.RUNNING.value, AttemptRow.claim_id == token)
+        sa.select(*TRIAL_COLUMNS, TRIALS.c.epoch)
+        .join(ATTEMPTS, sa.and_(ATTEMPTS.c.trial == TRIALS.c.key, ATTEMPTS.c.epoch == TRIALS.c.epoch))
+        .where(TRIALS.c.key.in_(keys), TRIALS.c.state == State.RUNNING.value, ATTEMPTS.c.claim_id == token)
     ).all()
     trials = trials_of(connection, rows)
     return {trial.key: Claim(trial=trial, epoch=row.epoch) for trial, row in zip(trials, rows, strict=True)}
@@ -109,7 +109,7 @@ def _checkpoints(connection: sa.Connection, keys: list[TrialKey]) -> Mapping[Tri
     """Returns the recorded checkpoints of each trial, newest first."""
     found: dict[TrialKey, list[CheckpointRef]] = defaultdict(list)
     for chunk in chunks(keys):
-        statement = sa.select(*CHECKPOINT_COLUMNS).where(CheckpointRow.trial.in_(chunk))
+        statement = sa.select(*CHECKPOINT_COLUMNS).where(CHECKPOINTS.c.trial.in_(chunk))
         for row in connection.execute(statement.order_by(*NEWEST_FIRST)):
             found[TrialKey(row.trial)].append(checkpoint_of(row))
     return found
@@ -119,15 +119,15 @@ def request_cancel(connection: sa.Connection, moments: Moments, keys: Collection
     """Cancels waiting trials at once, running ones by a mark; returns how many were not final."""
     count = 0
     for chunk in chunks(sorted(set(keys))):
-        give_back(connection, moments, TrialRow.key.in_(chunk), abandoned(moments), cause=Cause.LOST)
-        among = TrialRow.key.in_(chunk)
+        give_back(connection, moments, TRIALS.c.key.in_(chunk), abandoned(moments), cause=Cause.LOST)
+        among = TRIALS.c.key.in_(chunk)
         states = connection.scalars(
-            sa.select(TrialRow.state).where(among).order_by(TrialRow.key).with_for_update()
+            sa.select(TRIALS.c.state).where(among).order_by(TRIALS.c.key).with_for_update()
         )
         count += sum(not State(state).final for state in states)
         connection.execute(
-            sa.update(TrialRow)
-            .where(among, TrialRow.state.in_([State.PENDING.value, State.BLOCKED.value]))
+            sa.update(TRIALS)
+            .where(among, TRIALS.c.state.in_([State.PENDING.value, State.BLOCKED.value]))
             .values(
                 state=State.CANCELLED.value,
                 cause=Cause.CANCELLED.value,
@@ -137,8 +137,8 @@ def request_cancel(connection: sa.Connection, moments: Moments, keys: Collection
             )
         )
         connection.execute(
-            sa.update(TrialRow)
-            .where(among, TrialRow.state == State.RUNNING.value)
+            sa.update(TRIALS)
+            .where(among, TRIALS.c.state == State.RUNNING.value)
             .values(cancel_requested=True)
         )
     return count
@@ -147,10 +147,10 @@ def request_cancel(connection: sa.Connection, moments: Moments, keys: Collection
 def cancel_requests(connection: sa.Connection, lease: Lease) -> frozenset[TrialKey]:
     """Returns RUNNING trials of this driver that somebody asked to cancel."""
     keys = connection.scalars(
-        sa.select(TrialRow.key).where(
-            TrialRow.state == State.RUNNING.value,
-            TrialRow.driver == lease.owner.driver,
-            TrialRow.cancel_requested,
+        sa.select(TRIALS.c.key).where(
+            TRIALS.c.state == State.RUNNING.value,
+            TRIALS.c.driver == lease.owner.driver,
+            TRIALS.c.cancel_requested,
         )
     )
     return frozenset(TrialKey(key) for key in keys)

@@ -14,11 +14,11 @@ from orchestrator.model.result import PartRef
 from orchestrator.model.run import CheckpointRef
 from orchestrator.registry.engine import AnyRow, chunks, insert_new, upsert
 from orchestrator.registry.tables import (
-    CheckpointRow,
-    DocumentRow,
-    ParentRow,
-    PartRow,
-    TrialRow,
+    CHECKPOINTS,
+    DOCUMENTS,
+    PARENTS,
+    PARTS,
+    TRIALS,
 )
 
 TEXT_LIMIT = 65_536  # characters of one message or traceback
@@ -55,7 +55,7 @@ class Documents:
     def flush(self, connection: sa.Connection) -> None:
         """Stores what waits; before the rows that refer to it."""
         rows = [{"digest": digest, "body": body} for digest, body in sorted(self._waiting.items())]
-        insert_new(connection, DocumentRow, rows)
+        insert_new(connection, DOCUMENTS, rows)
         self._stored.update(self._waiting)
         self._waiting.clear()
 
@@ -65,7 +65,7 @@ def documents(connection: sa.Connection, digests: Iterable[str | None]) -> dict[
     found: dict[str, Any] = {}
     for chunk in chunks(sorted({digest for digest in digests if digest is not None})):
         rows = connection.execute(
-            sa.select(DocumentRow.digest, DocumentRow.body).where(DocumentRow.digest.in_(chunk))
+            sa.select(DOCUMENTS.c.digest, DOCUMENTS.c.body).where(DOCUMENTS.c.digest.in_(chunk))
         )
         found.update((digest, json.loads(body)) for digest, body in rows)
     return found
@@ -74,21 +74,21 @@ def documents(connection: sa.Connection, digests: Iterable[str | None]) -> dict[
 # --- trials -----------------------------------------------------------------------------------------------
 
 TRIAL_COLUMNS = (
-    TrialRow.key,
-    TrialRow.stage,
-    TrialRow.workload,
-    TrialRow.config,
-    TrialRow.family,
-    TrialRow.parameters,
-    TrialRow.draw,
-    TrialRow.seed,
-    TrialRow.gathers,
-    TrialRow.cpu,
-    TrialRow.gpu,
-    TrialRow.memory_gb,
-    TrialRow.fused,
-    TrialRow.run_order,
-    TrialRow.label,
+    TRIALS.c.key,
+    TRIALS.c.stage,
+    TRIALS.c.workload,
+    TRIALS.c.config,
+    TRIALS.c.family,
+    TRIALS.c.parameters,
+    TRIALS.c.draw,
+    TRIALS.c.seed,
+    TRIALS.c.gathers,
+    TRIALS.c.cpu,
+    TRIALS.c.gpu,
+    TRIALS.c.memory_gb,
+    TRIALS.c.fused,
+    TRIALS.c.run_order,
+    TRIALS.c.label,
 )
 
 
@@ -159,9 +159,9 @@ def _parents(connection: sa.Connection, keys: Sequence[str]) -> dict[str, tuple[
     found: dict[str, list[TrialKey]] = {}
     for chunk in chunks(keys):
         rows = connection.execute(
-            sa.select(ParentRow.trial, ParentRow.parent)
-            .where(ParentRow.trial.in_(chunk))
-            .order_by(ParentRow.trial, ParentRow.position)
+            sa.select(PARENTS.c.trial, PARENTS.c.parent)
+            .where(PARENTS.c.trial.in_(chunk))
+            .order_by(PARENTS.c.trial, PARENTS.c.position)
         )
         for trial, parent in rows:
             found.setdefault(trial, []).append(TrialKey(parent))
@@ -171,15 +171,15 @@ def _parents(connection: sa.Connection, keys: Sequence[str]) -> dict[str, tuple[
 # --- the rest ---------------------------------------------------------------------------------------------
 
 STATUS_COLUMNS = (
-    TrialRow.key,
-    TrialRow.state,
-    TrialRow.cause,
-    TrialRow.message,
-    TrialRow.blocked_by,
-    TrialRow.epoch,
-    TrialRow.code,
-    TrialRow.git_commit,
-    TrialRow.driver,
+    TRIALS.c.key,
+    TRIALS.c.state,
+    TRIALS.c.cause,
+    TRIALS.c.message,
+    TRIALS.c.blocked_by,
+    TRIALS.c.epoch,
+    TRIALS.c.code,
+    TRIALS.c.git_commit,
+    TRIALS.c.driver,
 )
 
 
@@ -220,14 +220,14 @@ def _status(
 
 
 CHECKPOINT_COLUMNS = (
-    CheckpointRow.trial,
-    CheckpointRow.path,
-    CheckpointRow.digest,
-    CheckpointRow.serial,
-    CheckpointRow.step,
-    CheckpointRow.size_bytes,
+    CHECKPOINTS.c.trial,
+    CHECKPOINTS.c.path,
+    CHECKPOINTS.c.digest,
+    CHECKPOINTS.c.serial,
+    CHECKPOINTS.c.step,
+    CHECKPOINTS.c.size_bytes,
 )
-NEWEST_FIRST = (CheckpointRow.serial.desc(), CheckpointRow.id.desc())
+NEWEST_FIRST = (CHECKPOINTS.c.serial.desc(), CHECKPOINTS.c.id.desc())
 
 
 def checkpoint_of(row: AnyRow) -> CheckpointRef:
@@ -254,7 +254,7 @@ def checkpoint_values(checkpoint: CheckpointRef) -> Mapping[str, Any]:
     }
 
 
-PART_COLUMNS = (PartRow.path, PartRow.sha256, PartRow.rows, PartRow.size_bytes)
+PART_COLUMNS = (PARTS.c.path, PARTS.c.sha256, PARTS.c.rows, PARTS.c.size_bytes)
 
 
 def part_of(row: AnyRow) -> PartRef:
@@ -265,6 +265,6 @@ def part_of(row: AnyRow) -> PartRef:
 def part_id(connection: sa.Connection, part: PartRef, now: sa.ColumnElement[float]) -> int:
     """Returns the id of a part, which is listed if it was not."""
     values = {"path": part.path, "sha256": part.sha256, "rows": part.rows, "size_bytes": part.size_bytes}
-    statement = upsert(connection, PartRow).values(created_at=now).on_conflict_do_nothing()
+    statement = upsert(connection, PARTS).values(created_at=now).on_conflict_do_nothing()
     connection.execute(statement, [values])
-    return connection.execute(sa.select(PartRow.id).where(PartRow.path == part.path)).scalar_one()
+    return int(connection.execute(sa.select(PARTS.c.id).where(PARTS.c.path == part.path)).scalar_one())

@@ -22,7 +22,7 @@ from orchestrator.registry.codec import (
 from orchestrator.registry.engine import AnyRow, chunks, insert_new
 from orchestrator.registry.leases import require
 from orchestrator.registry.moment import Moments
-from orchestrator.registry.tables import AttemptRow, CheckpointRow, PartRow, TrialRow
+from orchestrator.registry.tables import ATTEMPTS, CHECKPOINTS, PARTS, TRIALS
 
 KEPT = 2  # checkpoints of a trial that stay recorded
 _WAITING = (State.PENDING.value, State.BLOCKED.value)
@@ -56,14 +56,14 @@ class Commit:
         for chunk in chunks(sorted(set(keys))):
             rows = self._connection.execute(
                 sa.select(
-                    TrialRow.key,
-                    TrialRow.epoch,
-                    TrialRow.state,
-                    TrialRow.driver,
-                    TrialRow.cancel_requested,
+                    TRIALS.c.key,
+                    TRIALS.c.epoch,
+                    TRIALS.c.state,
+                    TRIALS.c.driver,
+                    TRIALS.c.cancel_requested,
                 )
-                .where(TrialRow.key.in_(chunk))
-                .order_by(TrialRow.key)
+                .where(TRIALS.c.key.in_(chunk))
+                .order_by(TRIALS.c.key)
                 .with_for_update()
             )
             self._trials.update((row.key, row) for row in rows)
@@ -78,8 +78,8 @@ class Commit:
         self._documents.flush(self._connection)
         if rows:
             self._connection.execute(
-                sa.update(AttemptRow)
-                .where(AttemptRow.trial == sa.bindparam("which"), AttemptRow.epoch == sa.bindparam("at"))
+                sa.update(ATTEMPTS)
+                .where(ATTEMPTS.c.trial == sa.bindparam("which"), ATTEMPTS.c.epoch == sa.bindparam("at"))
                 .values(worker=sa.bindparam("by"), started_at=self._moments.now()),
                 rows,
             )
@@ -143,8 +143,8 @@ class Commit:
         found: set[TrialKey] = set()
         for chunk in chunks(sorted(wanted)):
             rows = self._connection.execute(
-                sa.select(AttemptRow.trial, AttemptRow.epoch).where(
-                    AttemptRow.trial.in_(chunk), AttemptRow.commit_id == self._token
+                sa.select(ATTEMPTS.c.trial, ATTEMPTS.c.epoch).where(
+                    ATTEMPTS.c.trial.in_(chunk), ATTEMPTS.c.commit_id == self._token
                 )
             )
             found.update(TrialKey(trial) for trial, epoch in rows if wanted[TrialKey(trial)] == epoch)
@@ -170,11 +170,11 @@ class Commit:
             return
         now = self._moments.now()
         self._connection.execute(
-            sa.update(AttemptRow)
-            .where(AttemptRow.trial == sa.bindparam("which"), AttemptRow.epoch == sa.bindparam("at"))
+            sa.update(ATTEMPTS)
+            .where(ATTEMPTS.c.trial == sa.bindparam("which"), ATTEMPTS.c.epoch == sa.bindparam("at"))
             .values(
                 # The clock may have been set back meanwhile.
-                ended_at=sa.case((now > AttemptRow.started_at, now), else_=AttemptRow.started_at),
+                ended_at=sa.case((now > ATTEMPTS.c.started_at, now), else_=ATTEMPTS.c.started_at),
                 outcome=sa.bindparam("ended"),
                 message=sa.bindparam("why"),
                 traceback=sa.bindparam("trace"),
@@ -186,21 +186,21 @@ class Commit:
         )
 
     def _checkpoints(self, checkpoints: Sequence[CheckpointRef]) -> None:
-        insert_new(self._connection, CheckpointRow, [checkpoint_values(each) for each in checkpoints])
+        insert_new(self._connection, CHECKPOINTS, [checkpoint_values(each) for each in checkpoints])
         for chunk in chunks(sorted({checkpoint.trial for checkpoint in checkpoints})):
-            rank = sa.func.row_number().over(partition_by=CheckpointRow.trial, order_by=NEWEST_FIRST)
+            rank = sa.func.row_number().over(partition_by=CHECKPOINTS.c.trial, order_by=NEWEST_FIRST)
             ranked = (
-                sa.select(CheckpointRow.id, rank.label("rank"))
-                .where(CheckpointRow.trial.in_(chunk))
+                sa.select(CHECKPOINTS.c.id, rank.label("rank"))
+                .where(CHECKPOINTS.c.trial.in_(chunk))
                 .subquery()
             )
             older = sa.select(ranked.c.id).where(ranked.c.rank > KEPT)
-            self._connection.execute(sa.delete(CheckpointRow).where(CheckpointRow.id.in_(older)))
+            self._connection.execute(sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.id.in_(older)))
 
 
 _CHANGE = (
-    sa.update(TrialRow)
-    .where(TrialRow.key == sa.bindparam("which"))
+    sa.update(TRIALS)
+    .where(TRIALS.c.key == sa.bindparam("which"))
     .values(
         state=sa.bindparam("becomes"),
         cause=sa.bindparam("why"),
@@ -222,10 +222,10 @@ def replace_parts(connection: sa.Connection, moments: Moments, old: Sequence[Par
     found: dict[str, int] = {}
     for chunk in chunks(sorted(paths)):
         rows = connection.execute(
-            sa.select(PartRow.path, PartRow.id).where(PartRow.path.in_(chunk)).with_for_update()
+            sa.select(PARTS.c.path, PARTS.c.id).where(PARTS.c.path.in_(chunk)).with_for_update()
         )
         found.update((path, number) for path, number in rows)
-    listed = connection.scalar(sa.select(PartRow.id).where(PartRow.path == new.path))
+    listed = connection.scalar(sa.select(PARTS.c.id).where(PARTS.c.path == new.path))
     if listed is not None and not found:
         return
     if missing := sorted(paths - set(found)):
@@ -235,8 +235,8 @@ def replace_parts(connection: sa.Connection, moments: Moments, old: Sequence[Par
         )
     number = part_id(connection, new, moments.now())
     for numbers in chunks(sorted(found.values())):
-        connection.execute(sa.update(TrialRow).where(TrialRow.part.in_(numbers)).values(part=number))
-        connection.execute(sa.delete(PartRow).where(PartRow.id.in_(numbers)))
+        connection.execute(sa.update(TRIALS).where(TRIALS.c.part.in_(numbers)).values(part=number))
+        connection.execute(sa.delete(PARTS).where(PARTS.c.id.in_(numbers)))
 
 
 def drop_parts(connection: sa.Connection, parts: Sequence[PartRef]) -> list[TrialKey]:
@@ -245,10 +245,10 @@ def drop_parts(connection: sa.Connection, parts: Sequence[PartRef]) -> list[Tria
     waiting: list[TrialKey] = []
     for chunk in chunks(sorted(paths)):
         numbers = connection.scalars(
-            sa.select(PartRow.id).where(PartRow.path.in_(chunk)).with_for_update()
+            sa.select(PARTS.c.id).where(PARTS.c.path.in_(chunk)).with_for_update()
         ).all()
-        held = TrialRow.part.in_(numbers)
-        waiting += [TrialKey(key) for key in connection.scalars(sa.select(TrialRow.key).where(held))]
-        connection.execute(sa.update(TrialRow).where(held).values(**FORGOTTEN))
-        connection.execute(sa.delete(PartRow).where(PartRow.id.in_(numbers)))
+        held = TRIALS.c.part.in_(numbers)
+        waiting += [TrialKey(key) for key in connection.scalars(sa.select(TRIALS.c.key).where(held))]
+        connection.execute(sa.update(TRIALS).where(held).values(**FORGOTTEN))
+        connection.execute(sa.delete(PARTS).where(PARTS.c.id.in_(numbers)))
     return sorted(waiting)

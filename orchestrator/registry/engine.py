@@ -16,7 +16,6 @@ from sqlalchemy.pool import NullPool
 
 from orchestrator.errors import CorruptError, OrchError, TargetError
 from orchestrator.registry.location import secrets, shown
-from orchestrator.registry.tables import Base
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -170,7 +169,7 @@ class RegistryFault(OrchError):
 # --- small helpers for statements -------------------------------------------------------------------------
 
 
-def upsert(connection: sa.Connection, table: type[Base] | sa.Table) -> sqlite.Insert | postgresql.Insert:
+def upsert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """Returns an INSERT that knows ON CONFLICT, of the connection's dialect."""
     # One dialect a process: the other one would be imported for nothing, by every command.
     if connection.dialect.name == "sqlite":
@@ -182,7 +181,7 @@ def upsert(connection: sa.Connection, table: type[Base] | sa.Table) -> sqlite.In
     return postgresql.insert(table)
 
 
-def insert_new(connection: sa.Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts the rows that are not yet there, whatever constraint says so."""
     if rows:
         connection.execute(upsert(connection, table).on_conflict_do_nothing(), [dict(row) for row in rows])

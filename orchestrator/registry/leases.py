@@ -12,14 +12,14 @@ from orchestrator.model.run import Cause, Lease, Owner
 from orchestrator.registry.engine import AnyRow, insert_new
 from orchestrator.registry.moment import Moments
 from orchestrator.registry.reading import needed
-from orchestrator.registry.tables import AttemptRow, LeaseRow, TrialRow
+from orchestrator.registry.tables import ATTEMPTS, LEASES, TRIALS
 
 
 def lock_study(connection: sa.Connection, study: str) -> AnyRow:
     """Returns the lease's row, made when missing, locked to the transaction's end."""
     free = {"driver": "", "host": "", "pid": 0, "epoch": 0, "acquired_at": 0.0, "expires_at": 0.0, "boot": ""}
-    insert_new(connection, LeaseRow, [{"study": study, **free}])
-    return connection.execute(sa.select(LeaseRow).where(LeaseRow.study == study).with_for_update()).one()
+    insert_new(connection, LEASES, [{"study": study, **free}])
+    return connection.execute(sa.select(LEASES).where(LEASES.c.study == study).with_for_update()).one()
 
 
 def acquire(
@@ -36,8 +36,8 @@ def acquire(
             f"when it is gone, try again in {row.expires_at - lease_now:.0f} s"
         )
     connection.execute(
-        sa.update(LeaseRow)
-        .where(LeaseRow.study == study)
+        sa.update(LEASES)
+        .where(LEASES.c.study == study)
         .values(
             driver=owner.driver,
             host=owner.host,
@@ -48,14 +48,14 @@ def acquire(
             boot=moments.boot,
         )
     )
-    give_back(connection, moments, TrialRow.key.in_(needed(study)), abandoned(moments), cause=Cause.LOST)
+    give_back(connection, moments, TRIALS.c.key.in_(needed(study)), abandoned(moments), cause=Cause.LOST)
     return Lease(study=study, owner=owner, epoch=row.epoch + 1, duration_s=duration_s)
 
 
 def renew(connection: sa.Connection, moments: Moments, lease: Lease) -> None:
     """Prolongs a lease; also one that has expired, as long as nobody took it."""
     done = connection.execute(
-        sa.update(LeaseRow)
+        sa.update(LEASES)
         .where(*_ours(lease))
         .values(expires_at=moments.lease_now() + lease.duration_s, boot=moments.boot)
     )
@@ -65,17 +65,17 @@ def renew(connection: sa.Connection, moments: Moments, lease: Lease) -> None:
 
 def release(connection: sa.Connection, moments: Moments, lease: Lease) -> None:
     """Gives a lease back; nothing happens when it is not ours any more."""
-    if not connection.execute(sa.select(LeaseRow.study).where(*_ours(lease)).with_for_update()).first():
+    if not connection.execute(sa.select(LEASES.c.study).where(*_ours(lease)).with_for_update()).first():
         return
     give_back(
         connection,
         moments,
-        TrialRow.driver == lease.owner.driver,
-        TrialRow.lease_study == lease.study,
+        TRIALS.c.driver == lease.owner.driver,
+        TRIALS.c.lease_study == lease.study,
         cause=Cause.INTERRUPTED,
     )
     connection.execute(
-        sa.update(LeaseRow).where(*_ours(lease)).values(driver="", host="", pid=0, expires_at=0.0)
+        sa.update(LEASES).where(*_ours(lease)).values(driver="", host="", pid=0, expires_at=0.0)
     )
 
 
@@ -85,15 +85,15 @@ def require(connection: sa.Connection, lease: Lease) -> None:
     Raises:
         LeaseLostError: It is not ours any more.
     """
-    if not connection.execute(sa.select(LeaseRow.study).where(*_ours(lease)).with_for_update()).first():
+    if not connection.execute(sa.select(LEASES.c.study).where(*_ours(lease)).with_for_update()).first():
         raise _lost(connection, lease)
 
 
 def driver(connection: sa.Connection, moments: Moments, study: str) -> Owner | None:
     """Returns the live driver of a study."""
     row = connection.execute(
-        sa.select(LeaseRow.driver, LeaseRow.host, LeaseRow.pid, LeaseRow.boot).where(
-            LeaseRow.study == study, *_live(moments)
+        sa.select(LEASES.c.driver, LEASES.c.host, LEASES.c.pid, LEASES.c.boot).where(
+            LEASES.c.study == study, *_live(moments)
         )
     ).first()
     if row is None or moments.ended(boot=row.boot, host=row.host, pid=row.pid):
@@ -103,8 +103,8 @@ def driver(connection: sa.Connection, moments: Moments, study: str) -> Owner | N
 
 def abandoned(moments: Moments) -> sa.ColumnElement[bool]:
     """Returns the condition that no live lease stands behind a RUNNING trial."""
-    behind = sa.select(LeaseRow.study).where(
-        LeaseRow.study == TrialRow.lease_study, LeaseRow.driver == TrialRow.driver, *_live(moments)
+    behind = sa.select(LEASES.c.study).where(
+        LEASES.c.study == TRIALS.c.lease_study, LEASES.c.driver == TRIALS.c.driver, *_live(moments)
     )
     return ~behind.exists()
 
@@ -118,22 +118,22 @@ def give_back(
         The keys of the trials.
     """
     rows = connection.execute(
-        sa.select(TrialRow.key, TrialRow.epoch, TrialRow.driver)
-        .where(TrialRow.state == State.RUNNING.value, *which)
-        .order_by(TrialRow.key)
+        sa.select(TRIALS.c.key, TRIALS.c.epoch, TRIALS.c.driver)
+        .where(TRIALS.c.state == State.RUNNING.value, *which)
+        .order_by(TRIALS.c.key)
         .with_for_update()
     ).all()
     if rows:
         connection.execute(
-            sa.update(AttemptRow)
+            sa.update(ATTEMPTS)
             .where(
-                AttemptRow.trial == sa.bindparam("which"),
-                AttemptRow.epoch == sa.bindparam("at"),
-                AttemptRow.ended_at.is_(None),
+                ATTEMPTS.c.trial == sa.bindparam("which"),
+                ATTEMPTS.c.epoch == sa.bindparam("at"),
+                ATTEMPTS.c.ended_at.is_(None),
             )
             .values(
                 ended_at=sa.case(
-                    (moments.now() > AttemptRow.started_at, moments.now()), else_=AttemptRow.started_at
+                    (moments.now() > ATTEMPTS.c.started_at, moments.now()), else_=ATTEMPTS.c.started_at
                 ),
                 outcome=cause.value,
                 message=sa.bindparam("why"),
@@ -141,11 +141,11 @@ def give_back(
             [{"which": row.key, "at": row.epoch, "why": _why(cause, row.driver)} for row in rows],
         )
         connection.execute(
-            sa.update(TrialRow)
-            .where(TrialRow.key == sa.bindparam("which"))
+            sa.update(TRIALS)
+            .where(TRIALS.c.key == sa.bindparam("which"))
             .values(
-                state=sa.case((TrialRow.cancel_requested, State.CANCELLED.value), else_=State.PENDING.value),
-                cause=sa.case((TrialRow.cancel_requested, Cause.CANCELLED.value), else_=""),
+                state=sa.case((TRIALS.c.cancel_requested, State.CANCELLED.value), else_=State.PENDING.value),
+                cause=sa.case((TRIALS.c.cancel_requested, Cause.CANCELLED.value), else_=""),
                 message="",
                 driver="",
                 lease_study="",
@@ -162,18 +162,18 @@ def _why(cause: Cause, driver_id: str) -> str:
 
 def _ours(lease: Lease) -> tuple[sa.ColumnElement[bool], ...]:
     return (
-        LeaseRow.study == lease.study,
-        LeaseRow.driver == lease.owner.driver,
-        LeaseRow.epoch == lease.epoch,
+        LEASES.c.study == lease.study,
+        LEASES.c.driver == lease.owner.driver,
+        LEASES.c.epoch == lease.epoch,
     )
 
 
 def _live(moments: Moments) -> tuple[sa.ColumnElement[bool], ...]:
-    return (LeaseRow.driver != "", LeaseRow.boot == moments.boot, LeaseRow.expires_at > moments.lease_now())
+    return (LEASES.c.driver != "", LEASES.c.boot == moments.boot, LEASES.c.expires_at > moments.lease_now())
 
 
 def _lost(connection: sa.Connection, lease: Lease) -> LeaseLostError:
-    row = connection.execute(sa.select(LeaseRow).where(LeaseRow.study == lease.study)).first()
+    row = connection.execute(sa.select(LEASES).where(LEASES.c.study == lease.study)).first()
     now = f"process {row.pid} on {row.host} drives it now" if row and row.driver else "nobody drives it now"
     return LeaseLostError(
         f"this process lost its lease on the study {lease.study!r}: {now}. What it finished since then was "

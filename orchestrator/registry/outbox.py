@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from orchestrator.model.mirror import OutboxItem
 from orchestrator.registry.engine import upsert
-from orchestrator.registry.tables import MirrorRow, OutboxRow
+from orchestrator.registry.tables import MIRROR_RUNS, OUTBOX
 
 
 def enqueue(connection: sa.Connection, items: Sequence[tuple[str, str, str]]) -> None:
@@ -21,15 +21,15 @@ def enqueue(connection: sa.Connection, items: Sequence[tuple[str, str, str]]) ->
         {"study": study, "kind": kind, "key": key, "revision": 0} for study, kind, key in dict.fromkeys(items)
     ]
     if rows:
-        statement = upsert(connection, OutboxRow).on_conflict_do_update(
-            index_elements=["study", "kind", "key"], set_={"revision": OutboxRow.revision + 1}
+        statement = upsert(connection, OUTBOX).on_conflict_do_update(
+            index_elements=["study", "kind", "key"], set_={"revision": OUTBOX.c.revision + 1}
         )
         connection.execute(statement, rows)
 
 
 def waiting(connection: sa.Connection, limit: int) -> list[OutboxItem]:
     """Returns waiting items, oldest first."""
-    rows = connection.execute(sa.select(OutboxRow).order_by(OutboxRow.id).limit(limit))
+    rows = connection.execute(sa.select(OUTBOX).order_by(OUTBOX.c.id).limit(limit))
     return [
         OutboxItem(id=row.id, study=row.study, kind=row.kind, key=row.key, revision=row.revision)
         for row in rows
@@ -42,13 +42,13 @@ def mirrored(
     """Removes items that were not asked for again meanwhile, and stores the mirror's run ids."""
     if items:
         connection.execute(
-            sa.delete(OutboxRow).where(
-                OutboxRow.id == sa.bindparam("which"), OutboxRow.revision == sa.bindparam("as_read")
+            sa.delete(OUTBOX).where(
+                OUTBOX.c.id == sa.bindparam("which"), OUTBOX.c.revision == sa.bindparam("as_read")
             ),
             [{"which": item.id, "as_read": item.revision} for item in items],
         )
     if run_ids:
-        statement = upsert(connection, MirrorRow)
+        statement = upsert(connection, MIRROR_RUNS)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["study", "key"], set_={"run_id": statement.excluded.run_id}
@@ -59,5 +59,7 @@ def mirrored(
 
 def mirror_ids(connection: sa.Connection, study: str) -> dict[str, str]:
     """Returns key -> run id of what the mirror is known to show of a study."""
-    rows = connection.execute(sa.select(MirrorRow.key, MirrorRow.run_id).where(MirrorRow.study == study))
+    rows = connection.execute(
+        sa.select(MIRROR_RUNS.c.key, MIRROR_RUNS.c.run_id).where(MIRROR_RUNS.c.study == study)
+    )
     return {row.key: row.run_id for row in rows}

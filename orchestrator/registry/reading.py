@@ -23,12 +23,12 @@ from orchestrator.registry.codec import (
 )
 from orchestrator.registry.engine import AnyRow, chunks
 from orchestrator.registry.tables import (
-    AssignmentRow,
-    AttemptRow,
-    CheckpointRow,
-    ParentRow,
-    PartRow,
-    TrialRow,
+    ASSIGNMENTS,
+    ATTEMPTS,
+    CHECKPOINTS,
+    PARENTS,
+    PARTS,
+    TRIALS,
 )
 
 _FOUND_AT_MOST = 10
@@ -36,9 +36,9 @@ _FOUND_AT_MOST = 10
 
 def needed(study: str) -> sa.Select[tuple[str]]:
     """Returns the selection of the keys that a study's assignments need, parents of parents too."""
-    own = sa.select(AssignmentRow.trial.label("key")).where(AssignmentRow.study == study)
+    own = sa.select(ASSIGNMENTS.c.trial.label("key")).where(ASSIGNMENTS.c.study == study)
     keys = own.cte("needed", recursive=True)
-    keys = keys.union(sa.select(ParentRow.parent).join(keys, ParentRow.trial == keys.c.key))
+    keys = keys.union(sa.select(PARENTS.c.parent).join(keys, PARENTS.c.trial == keys.c.key))
     return sa.select(keys.c.key)
 
 
@@ -46,20 +46,20 @@ def trials(connection: sa.Connection, study: str) -> dict[TrialKey, Trial]:
     """Returns the trials that a study needs, in run order."""
     statement = (
         sa.select(*TRIAL_COLUMNS)
-        .where(TrialRow.key.in_(needed(study)))
-        .order_by(TrialRow.run_order, TrialRow.key)
+        .where(TRIALS.c.key.in_(needed(study)))
+        .order_by(TRIALS.c.run_order, TRIALS.c.key)
     )
     return {trial.key: trial for trial in trials_of(connection, connection.execute(statement).all())}
 
 
 _ASSIGNMENT_COLUMNS = (
-    AssignmentRow.study,
-    AssignmentRow.cell,
-    AssignmentRow.evaluation,
-    AssignmentRow.labels,
-    AssignmentRow.draw,
-    AssignmentRow.seed,
-    AssignmentRow.trial,
+    ASSIGNMENTS.c.study,
+    ASSIGNMENTS.c.cell,
+    ASSIGNMENTS.c.evaluation,
+    ASSIGNMENTS.c.labels,
+    ASSIGNMENTS.c.draw,
+    ASSIGNMENTS.c.seed,
+    ASSIGNMENTS.c.trial,
 )
 
 
@@ -82,7 +82,7 @@ def _assignments(connection: sa.Connection, rows: Sequence[AnyRow]) -> list[Assi
 def assignments(connection: sa.Connection, study: str) -> list[Assignment]:
     """Returns a study's planned observations, in the plan's order."""
     statement = (
-        sa.select(*_ASSIGNMENT_COLUMNS).where(AssignmentRow.study == study).order_by(AssignmentRow.position)
+        sa.select(*_ASSIGNMENT_COLUMNS).where(ASSIGNMENTS.c.study == study).order_by(ASSIGNMENTS.c.position)
     )
     return _assignments(connection, connection.execute(statement).all())
 
@@ -93,8 +93,8 @@ def assigned(connection: sa.Connection, keys: Collection[TrialKey]) -> list[Assi
     for chunk in chunks(sorted(set(keys))):
         statement = (
             sa.select(*_ASSIGNMENT_COLUMNS)
-            .where(AssignmentRow.trial.in_(chunk))
-            .order_by(AssignmentRow.study, AssignmentRow.position)
+            .where(ASSIGNMENTS.c.trial.in_(chunk))
+            .order_by(ASSIGNMENTS.c.study, ASSIGNMENTS.c.position)
         )
         rows += connection.execute(statement).all()
     return _assignments(connection, rows)
@@ -107,24 +107,24 @@ def statuses(connection: sa.Connection, keys: Collection[TrialKey] | None) -> di
         return statuses_of(connection.execute(statement).all())
     found: dict[TrialKey, TrialStatus] = {}
     for chunk in chunks(sorted(set(keys))):
-        found.update(statuses_of(connection.execute(statement.where(TrialRow.key.in_(chunk))).all()))
+        found.update(statuses_of(connection.execute(statement.where(TRIALS.c.key.in_(chunk))).all()))
     return found
 
 
 def counts(connection: sa.Connection, study: str | None) -> dict[str, dict[tuple[str, State], int]]:
     """Returns study -> stage and state -> number of the trials that the study needs; of all without one."""
-    own = sa.select(AssignmentRow.study, AssignmentRow.trial.label("key"))
+    own = sa.select(ASSIGNMENTS.c.study, ASSIGNMENTS.c.trial.label("key"))
     if study is not None:
-        own = own.where(AssignmentRow.study == study)
+        own = own.where(ASSIGNMENTS.c.study == study)
     wanted = own.cte("wanted", recursive=True)
     wanted = wanted.union(
-        sa.select(wanted.c.study, ParentRow.parent).join(wanted, ParentRow.trial == wanted.c.key)
+        sa.select(wanted.c.study, PARENTS.c.parent).join(wanted, PARENTS.c.trial == wanted.c.key)
     )
-    grouped = (wanted.c.study, TrialRow.stage, TrialRow.state)
+    grouped = (wanted.c.study, TRIALS.c.stage, TRIALS.c.state)
     statement = (
         sa.select(*grouped, sa.func.count())
         .select_from(wanted)
-        .join(TrialRow, TrialRow.key == wanted.c.key)
+        .join(TRIALS, TRIALS.c.key == wanted.c.key)
         .group_by(*grouped)
     )
     found: dict[str, dict[tuple[str, State], int]] = {}
@@ -135,15 +135,15 @@ def counts(connection: sa.Connection, study: str | None) -> dict[str, dict[tuple
 
 def snapshot(connection: sa.Connection, study: str) -> Snapshot:
     """Returns what a study's tables are made from; all in the connection's one transaction."""
-    own = TrialRow.key.in_(sa.select(AssignmentRow.trial).where(AssignmentRow.study == study))
+    own = TRIALS.c.key.in_(sa.select(ASSIGNMENTS.c.trial).where(ASSIGNMENTS.c.study == study))
     known = statuses_of(connection.execute(sa.select(*STATUS_COLUMNS).where(own)).all())
     blockers = {status.blocked_by for status in known.values() if status.blocked_by} - set(known)
-    held = sa.select(TrialRow.part).where(own)
+    held = sa.select(TRIALS.c.part).where(own)
     parts = connection.execute(
-        sa.select(PartRow.id, *PART_COLUMNS).where(PartRow.id.in_(held)).order_by(PartRow.id)
+        sa.select(PARTS.c.id, *PART_COLUMNS).where(PARTS.c.id.in_(held)).order_by(PARTS.c.id)
     ).all()
     paths = {row.id: row.path for row in parts}
-    holding = sa.select(TrialRow.key, TrialRow.part).where(own, TrialRow.part.is_not(None))
+    holding = sa.select(TRIALS.c.key, TRIALS.c.part).where(own, TRIALS.c.part.is_not(None))
     return Snapshot(
         assignments=assignments(connection, study),
         statuses={**known, **statuses(connection, blockers)},
@@ -159,7 +159,7 @@ def snapshot(connection: sa.Connection, study: str) -> Snapshot:
 def attempts(connection: sa.Connection, key: TrialKey) -> list[Attempt]:
     """Returns every try at a trial, oldest first."""
     rows = connection.execute(
-        sa.select(AttemptRow).where(AttemptRow.trial == key).order_by(AttemptRow.epoch)
+        sa.select(ATTEMPTS).where(ATTEMPTS.c.trial == key).order_by(ATTEMPTS.c.epoch)
     ).all()
     texts = documents(connection, [digest for row in rows for digest in (row.worker, row.provenance)])
     return [
@@ -180,21 +180,21 @@ def attempts(connection: sa.Connection, key: TrialKey) -> list[Attempt]:
 
 def find(connection: sa.Connection, prefix: str) -> list[TrialKey]:
     """Returns the trial keys that begin with `prefix`, ten at most."""
-    statement = sa.select(TrialRow.key).where(TrialRow.key.startswith(prefix, autoescape=True))
+    statement = sa.select(TRIALS.c.key).where(TRIALS.c.key.startswith(prefix, autoescape=True))
     return [
-        TrialKey(key) for key in connection.scalars(statement.order_by(TrialRow.key).limit(_FOUND_AT_MOST))
+        TrialKey(key) for key in connection.scalars(statement.order_by(TRIALS.c.key).limit(_FOUND_AT_MOST))
     ]
 
 
 def parts(connection: sa.Connection, keys: Collection[TrialKey] | None) -> list[PartRef]:
     """Returns the parts that hold the results of these trials, or all parts, oldest first."""
-    statement = sa.select(PartRow.id, *PART_COLUMNS)
+    statement = sa.select(PARTS.c.id, *PART_COLUMNS)
     if keys is None:
-        return [part_of(row) for row in connection.execute(statement.order_by(PartRow.id))]
+        return [part_of(row) for row in connection.execute(statement.order_by(PARTS.c.id))]
     found: dict[int, PartRef] = {}
     for chunk in chunks(sorted(set(keys))):
-        holding = sa.select(TrialRow.part).where(TrialRow.key.in_(chunk))
-        rows = connection.execute(statement.where(PartRow.id.in_(holding)))
+        holding = sa.select(TRIALS.c.part).where(TRIALS.c.key.in_(chunk))
+        rows = connection.execute(statement.where(PARTS.c.id.in_(holding)))
         found.update((row.id, part_of(row)) for row in rows)
     return [found[number] for number in sorted(found)]
 
@@ -205,9 +205,9 @@ def results(connection: sa.Connection, keys: Collection[TrialKey]) -> dict[Trial
     found: dict[TrialKey, str] = {}
     for chunk in chunks(sorted(set(keys))):
         rows = connection.execute(
-            sa.select(TrialRow.key, PartRow.path)
-            .join(PartRow, PartRow.id == TrialRow.part)
-            .where(TrialRow.key.in_(chunk), TrialRow.state.in_(with_result))
+            sa.select(TRIALS.c.key, PARTS.c.path)
+            .join(PARTS, PARTS.c.id == TRIALS.c.part)
+            .where(TRIALS.c.key.in_(chunk), TRIALS.c.state.in_(with_result))
         )
         found.update((TrialKey(key), path) for key, path in rows)
     return found
@@ -215,13 +215,13 @@ def results(connection: sa.Connection, keys: Collection[TrialKey]) -> dict[Trial
 
 def checkpoints(connection: sa.Connection, key: TrialKey) -> list[CheckpointRef]:
     """Returns the recorded checkpoints of a trial, newest first."""
-    statement = sa.select(*CHECKPOINT_COLUMNS).where(CheckpointRow.trial == key).order_by(*NEWEST_FIRST)
+    statement = sa.select(*CHECKPOINT_COLUMNS).where(CHECKPOINTS.c.trial == key).order_by(*NEWEST_FIRST)
     return [checkpoint_of(row) for row in connection.execute(statement)]
 
 
 def all_checkpoints(connection: sa.Connection) -> list[CheckpointRef]:
     """Returns every recorded checkpoint, by trial, a trial's newest first."""
-    statement = sa.select(*CHECKPOINT_COLUMNS).order_by(CheckpointRow.trial, *NEWEST_FIRST)
+    statement = sa.select(*CHECKPOINT_COLUMNS).order_by(CHECKPOINTS.c.trial, *NEWEST_FIRST)
     return [checkpoint_of(row) for row in connection.execute(statement)]
 
 

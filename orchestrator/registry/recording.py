@@ -15,7 +15,7 @@ from orchestrator.registry.codec import FORGOTTEN, Documents, clean, documents, 
 from orchestrator.registry.engine import AnyRow, chunks, insert_new, upsert
 from orchestrator.registry.leases import lock_study, require
 from orchestrator.registry.moment import Moments
-from orchestrator.registry.tables import AssignmentRow, CheckpointRow, ParentRow, SubmissionRow, TrialRow
+from orchestrator.registry.tables import ASSIGNMENTS, CHECKPOINTS, PARENTS, SUBMISSIONS, TRIALS
 
 _BATCH = 5_000  # rows held in memory at a time
 _TRIED = (State.FAILED.value, State.BLOCKED.value, State.CANCELLED.value)
@@ -33,20 +33,20 @@ def record(
     """Records a plan; with a token that was used before, returns what was recorded then."""
     study = submission.study
     lock_study(connection, study)
-    before = connection.execute(sa.select(SubmissionRow).where(SubmissionRow.token == token)).first()
+    before = connection.execute(sa.select(SUBMISSIONS).where(SUBMISSIONS.c.token == token)).first()
     if before is not None:
         return _submission(connection, [before])[0]
     waiting = Documents()
     recorded = _number(connection, moments, submission)
     row = _submission_values(recorded, waiting, token)
     waiting.flush(connection)
-    connection.execute(sa.insert(SubmissionRow), row)
+    connection.execute(sa.insert(SUBMISSIONS), row)
     _trials(connection, plan.trials, waiting)
     _reopen(connection, plan.trials if wanted is None else wanted, _TRIED)
     # A trial that runs at this moment ends first: its driver would only be refused later.
     _reopen(connection, rerun, tuple(state.value for state in State if state is not State.RUNNING))
     _start_over(connection, rerun)
-    connection.execute(sa.delete(AssignmentRow).where(AssignmentRow.study == study))
+    connection.execute(sa.delete(ASSIGNMENTS).where(ASSIGNMENTS.c.study == study))
     _assignments(connection, plan.assignments, waiting)
     return recorded
 
@@ -63,14 +63,14 @@ def extend(
     _trials(connection, trials, waiting)
     _reopen(connection, trials, _TRIED)
     last = connection.scalar(
-        sa.select(sa.func.max(AssignmentRow.position)).where(AssignmentRow.study == lease.study)
+        sa.select(sa.func.max(ASSIGNMENTS.c.position)).where(ASSIGNMENTS.c.study == lease.study)
     )
     _assignments(connection, assignments, waiting, first=0 if last is None else last + 1)
 
 
 def _number(connection: sa.Connection, moments: Moments, submission: Submission) -> Submission:
     last = connection.scalar(
-        sa.select(sa.func.max(SubmissionRow.number)).where(SubmissionRow.study == submission.study)
+        sa.select(sa.func.max(SUBMISSIONS.c.number)).where(SUBMISSIONS.c.study == submission.study)
     )
     number = (last or 0) + 1
     created_at = submission.created_at or float(connection.scalar(sa.select(moments.now())) or 0.0)
@@ -80,7 +80,7 @@ def _number(connection: sa.Connection, moments: Moments, submission: Submission)
 def _trials(connection: sa.Connection, trials: Mapping[TrialKey, Trial], waiting: Documents) -> None:
     # In the order of keys: faster for the index, and two submissions at once cannot lock each other out.
     ordered = sorted(trials)
-    statement = upsert(connection, TrialRow)
+    statement = upsert(connection, TRIALS)
     taken_over = ("cpu", "gpu", "memory_gb", "fused", "run_order", "label")
     statement = statement.on_conflict_do_update(
         index_elements=["key"], set_={name: statement.excluded[name] for name in taken_over}
@@ -92,7 +92,7 @@ def _trials(connection: sa.Connection, trials: Mapping[TrialKey, Trial], waiting
     for batch in chunks(ordered, _BATCH):
         insert_new(
             connection,
-            ParentRow,
+            PARENTS,
             [
                 {"trial": key, "position": position, "parent": parent}
                 for key in batch
@@ -109,17 +109,17 @@ def requeue(connection: sa.Connection, keys: Collection[TrialKey], states: Colle
 def _reopen(connection: sa.Connection, keys: Iterable[TrialKey], states: Sequence[str]) -> None:
     for chunk in chunks(sorted(keys)):
         connection.execute(
-            sa.update(TrialRow).where(TrialRow.key.in_(chunk), TrialRow.state.in_(states)).values(**FORGOTTEN)
+            sa.update(TRIALS).where(TRIALS.c.key.in_(chunk), TRIALS.c.state.in_(states)).values(**FORGOTTEN)
         )
 
 
 def _start_over(connection: sa.Connection, keys: Iterable[TrialKey]) -> None:
     """Forgets the checkpoints of trials that wait: they hold what is to be computed anew."""
     for chunk in chunks(sorted(keys)):
-        waiting = sa.select(TrialRow.key).where(
-            TrialRow.key.in_(chunk), TrialRow.state == State.PENDING.value
+        waiting = sa.select(TRIALS.c.key).where(
+            TRIALS.c.key.in_(chunk), TRIALS.c.state == State.PENDING.value
         )
-        connection.execute(sa.delete(CheckpointRow).where(CheckpointRow.trial.in_(waiting)))
+        connection.execute(sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.trial.in_(waiting)))
 
 
 def _assignments(
@@ -140,7 +140,7 @@ def _assignments(
             for position, each in chunk
         ]
         waiting.flush(connection)
-        insert_new(connection, AssignmentRow, rows)
+        insert_new(connection, ASSIGNMENTS, rows)
 
 
 # --- submissions ------------------------------------------------------------------------------------------
@@ -196,14 +196,14 @@ def _submission(connection: sa.Connection, rows: Sequence[AnyRow]) -> list[Submi
 def studies(connection: sa.Connection) -> list[Submission]:
     """Returns the latest submission of every study, by name."""
     latest = (
-        sa.select(SubmissionRow.study, sa.func.max(SubmissionRow.number).label("number"))
-        .group_by(SubmissionRow.study)
+        sa.select(SUBMISSIONS.c.study, sa.func.max(SUBMISSIONS.c.number).label("number"))
+        .group_by(SUBMISSIONS.c.study)
         .subquery()
     )
     rows = connection.execute(
-        sa.select(SubmissionRow).join(
+        sa.select(SUBMISSIONS).join(
             latest,
-            sa.and_(SubmissionRow.study == latest.c.study, SubmissionRow.number == latest.c.number),
+            sa.and_(SUBMISSIONS.c.study == latest.c.study, SUBMISSIONS.c.number == latest.c.number),
         )
     ).all()
     # Sorted here: databases differ in how they order capitals and dots.
@@ -212,5 +212,5 @@ def studies(connection: sa.Connection) -> list[Submission]:
 
 def submissions(connection: sa.Connection, study: str) -> list[Submission]:
     """Returns all submissions of a study, oldest first."""
-    statement = sa.select(SubmissionRow).where(SubmissionRow.study == study).order_by(SubmissionRow.number)
+    statement = sa.select(SUBMISSIONS).where(SUBMISSIONS.c.study == study).order_by(SUBMISSIONS.c.number)
     return _submission(connection, connection.execute(statement).all())

@@ -30,7 +30,7 @@ from orchestrator.registry import claims, commits, leases, outbox, reading, reco
 from orchestrator.registry.engine import PATIENCE_S, Database
 from orchestrator.registry.location import filesystem, parse, require_local
 from orchestrator.registry.moment import Moments
-from orchestrator.registry.tables import CheckpointRow
+from orchestrator.registry.tables import CHECKPOINTS
 
 
 def open_registry(
@@ -254,7 +254,7 @@ class SqlRegistry:
 
     def drop_checkpoint(self, checkpoint: CheckpointRef) -> None:
         """Forgets a checkpoint, before it is deleted or because it is damaged."""
-        statement = sa.delete(CheckpointRow).where(CheckpointRow.path == checkpoint.path)
+        statement = sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.path == checkpoint.path)
         self._database.write(lambda connection: connection.execute(statement))
 
     # --- the mirror's outbox ------------------------------------------------------------------------------

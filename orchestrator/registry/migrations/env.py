@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from orchestrator.registry.tables import PREFIX, Base
+from orchestrator.registry.tables import METADATA, PREFIX
 
 VERSION_TABLE = "orch_alembic_version"
 
@@ -19,7 +19,7 @@ def run(connection: Connection) -> None:
     """Runs what Alembic was asked for."""
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=METADATA,
         version_table=VERSION_TABLE,
         include_name=_ours,
         compare_server_default=True,

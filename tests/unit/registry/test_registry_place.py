@@ -18,7 +18,7 @@ from orchestrator.registry.engine import Database
 from orchestrator.registry.location import filesystem, parse, require_local, shown
 from orchestrator.registry.moment import Moments
 from orchestrator.registry.registry import open_registry
-from orchestrator.registry.tables import LeaseRow
+from orchestrator.registry.tables import LEASES
 from tests.contracts.storage_fixtures import MovableClock, owner
 
 
@@ -95,7 +95,7 @@ def test_leases_on_sqlite_do_not_follow_the_wall_clock(
 ) -> None:
     registry = open_registry(str(tmp_path / "r.db"))
     registry.acquire("s", owner("first"), 60)
-    expires_at = registry._database.read(lambda c: c.scalar(sa.select(LeaseRow.expires_at)))
+    expires_at = registry._database.read(lambda c: c.scalar(sa.select(LEASES.c.expires_at)))
     assert 55 < expires_at - time.clock_gettime(time.CLOCK_BOOTTIME) <= 60
     # After a restart of the machine nobody lives who held a lease before.
     monkeypatch.setattr("orchestrator.registry.moment._boot", lambda: "another boot")

@@ -18,7 +18,7 @@ from orchestrator.errors import CorruptError, NotFoundError, TargetError
 from orchestrator.registry import schema
 from orchestrator.registry.location import parse
 from orchestrator.registry.registry import open_registry
-from orchestrator.registry.tables import Base
+from orchestrator.registry.tables import METADATA
 from tests.contracts.storage_fixtures import ROOT, Server, plan_of, postgres, submission, training
 
 __all__ = ["postgres"]
@@ -37,7 +37,7 @@ def tables(url: str) -> set[str]:
         engine.dispose()
 
 
-OURS = {*Base.metadata.tables, schema.VERSION_TABLE}
+OURS = {*METADATA.tables, schema.VERSION_TABLE}
 
 
 class TestMigrations:
