@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from orchestrator.app.session import Session
 from orchestrator.model.adaptive import Adaptive
-from orchestrator.model.frame import Frame
 from orchestrator.model.plan import Grants, Plan, Reach, State, TrialKey
 from orchestrator.model.run import Lease
 from orchestrator.model.study import Study
-from orchestrator.stats.sequential import looks
 from orchestrator.study.adaptive import part_of, reach_of
 from orchestrator.study.dimensions import dimensions
+
+if TYPE_CHECKING:
+    from orchestrator.model.frame import Frame
 
 
 def granted_part(session: Session | None, study: Study, plan: Plan) -> Plan:
@@ -57,7 +59,7 @@ class Growth:
     def __post_init__(self) -> None:
         """Looks at what is recorded."""
         self._reach = reach_of(self.plan)
-        self._recorded = set(self.session.registry.trials(self.study.name))
+        self._recorded = set(self.session.registry.keys(self.study.name))
 
     def __call__(self) -> Mapping[TrialKey, State]:
         """Records what the rule grants by now and is not recorded yet; returns those trials' states."""
@@ -83,6 +85,8 @@ def sampled(study: Study, frame: Frame) -> Frame:
 
 
 def _looks(rule: Adaptive) -> int:
+    from orchestrator.stats.sequential import looks
+
     return looks(rule.least, rule.most, rule.step)
 
 

@@ -189,9 +189,8 @@ def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[
     Raises:
         UsageError: A filter names an unknown factor or label.
     """
-    trials = session.registry.trials(study)
     if not filters:
-        return frozenset(trials)
+        return frozenset(session.registry.keys(study))
     from orchestrator.model.plan import Cell, Plan
     from orchestrator.study.expand import cell_labels
     from orchestrator.study.select import select
@@ -204,7 +203,7 @@ def selected(session: Session, study: str, filters: Sequence[str]) -> frozenset[
             Cell(index=n, name=name, labels=each, config={}) for n, (name, each) in enumerate(labels.items())
         ],
         dimensions=(),
-        trials=trials,
+        trials=session.registry.trials(study),
         assignments=session.registry.assignments(study),
     )
     return frozenset(select(plan, filters))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from orchestrator.app.session import Session, study_file
 from orchestrator.errors import NotFoundError, Problem, StudyError, UsageError
 from orchestrator.model.run import Submission
-from orchestrator.model.study import Study, TableSpec
-from orchestrator.model.table import Table
 
 if TYPE_CHECKING:
     from orchestrator.model.frame import Frame
+    from orchestrator.model.study import Study, TableSpec
+    from orchestrator.model.table import Table
 
 
 def recorded(session: Session, name: str) -> Submission:

@@ -147,6 +147,10 @@ class Registry(Protocol):
         """Returns the recorded trials that the study's assignments need (parents too), in run order."""
         ...
 
+    def keys(self, study: str) -> Collection[TrialKey]:
+        """Returns the keys of the trials that the study's assignments need (parents too)."""
+        ...
+
     def assignments(self, study: str) -> Sequence[Assignment]:
         """Returns the study's planned observations."""
         ...

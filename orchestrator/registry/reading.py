@@ -52,6 +52,11 @@ def trials(connection: sa.Connection, study: str) -> dict[TrialKey, Trial]:
     return {trial.key: trial for trial in trials_of(connection, connection.execute(statement).all())}
 
 
+def keys(connection: sa.Connection, study: str) -> frozenset[TrialKey]:
+    """Returns the keys of the trials that a study needs."""
+    return frozenset(TrialKey(row.key) for row in connection.execute(needed(study)).all())
+
+
 _ASSIGNMENT_COLUMNS = (
     ASSIGNMENTS.c.study,
     ASSIGNMENTS.c.cell,

@@ -122,6 +122,10 @@ class SqlRegistry:
         """Returns the recorded trials that the study's assignments need, in run order."""
         return self._database.read(lambda connection: reading.trials(connection, study))
 
+    def keys(self, study: str) -> Collection[TrialKey]:
+        """Returns the keys of the trials that the study's assignments need (parents too)."""
+        return self._database.read(lambda connection: reading.keys(connection, study))
+
     def assignments(self, study: str) -> Sequence[Assignment]:
         """Returns the study's planned observations."""
         return self._database.read(lambda connection: reading.assignments(connection, study))

@@ -65,6 +65,7 @@ class TestPlans:
         assert [s.id for s in registry.studies()] == ["B-1", "a-1", "b-2"]
         assert registry.submissions("nobody") == []
         assert registry.trials("nobody") == {}
+        assert not registry.keys("nobody")
 
     def test_a_new_plan_replaces_assignments_and_takes_over_order_and_resources(
         self, registry: SqlRegistry
@@ -112,6 +113,7 @@ class TestPlans:
         plan = plan_of("s", training("root"), evaluation("mid", "root"), evaluation("leaf", "mid"))
         registry.record(submission("s"), replace(plan, assignments=plan.assignments[2:]))
         assert set(registry.trials("s")) == {key("root"), key("mid"), key("leaf")}
+        assert set(registry.keys("s")) == {key("root"), key("mid"), key("leaf")}
 
     @pytest.mark.parametrize("state", [State.FAILED, State.BLOCKED, State.CANCELLED, State.SUCCEEDED])
     def test_submitting_again_reopens_what_has_no_result(self, registry: SqlRegistry, state: State) -> None:
