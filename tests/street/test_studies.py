@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.app.enough import shortages
 from orchestrator.study.load import load
 from orchestrator.study.plan import plan
 from orchestrator.study.workload import resolve
@@ -84,8 +85,11 @@ def test_a_study_on_digits_runs_to_its_tables_and_plots(path: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
 def test_a_study_at_the_papers_scale_plans(path: Path) -> None:
-    planned = plan(load(path), resolve("classification"))
+    assert not list(shortages(load(path)))  # of seeds
+    planned = plan(load(path, seeds=(0,)), resolve("classification"))
     assert len(planned.trials) >= 2
     assert all(cell.config["data"]["name"] != "digits" for cell in planned.cells)
+    # a level that extends one on digits keeps what it does not take back
+    assert all(cell.config["network"]["width"] >= 1 for cell in planned.cells)
     epochs = {cell.config["epochs"] for cell in planned.cells}
     assert min(epochs) >= 20  # of SVHN; others have more
