@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.app.adaptive import Growth
 from orchestrator.app.execution import build_executor
+from orchestrator.app.freeze import keep
 from orchestrator.app.mirror import Mirror
 from orchestrator.app.mirror_items import closing_items, items_by_outcome, opening_items
 from orchestrator.app.planning import workload_of
@@ -20,7 +21,7 @@ from orchestrator.driver.drive import Drive
 from orchestrator.driver.progress import Progress, Summary
 from orchestrator.driver.schedule import Schedule
 from orchestrator.driver.signals import StopSignals
-from orchestrator.errors import Problem, StudyError, TargetError
+from orchestrator.errors import OrchError, Problem, StudyError, TargetError
 from orchestrator.model.plan import Assignment, State, TrialKey
 from orchestrator.model.run import Lease, Submission
 from orchestrator.model.study import Study
@@ -99,6 +100,7 @@ def run(
     mirror = build_mirror(session)
     made_by = code_of(spec)
 
+    unfinished = any(not states.get(key, State.PENDING).final for key in wanted)
     signals = StopSignals(lambda number: drive.stop())
     told: list[int] = []
 
@@ -127,11 +129,17 @@ def run(
             [*registry.assigned(list(trials)), *(growth.plan.assignments if growth else ())], gathers=gathers
         ),
         more=growth,
-        stamp={"code": made_by.digest, "commit": made_by.commit, "submission": submission.id},
+        stamp={
+            "code": made_by.digest,
+            "commit": made_by.commit,
+            **({"dirty": "yes"} if made_by.dirty else {}),
+            "tree": _frozen(session, spec, view) if unfinished else "",
+            "submission": submission.id,
+        },
         on_progress=shown,
         back_up=lambda: back_up(session),
     )
-    shown_anew = new or any(not states.get(key, State.PENDING).final for key in wanted)
+    shown_anew = new or unfinished
     if mirror and shown_anew:
         registry.commit(lease, mirror=opening_items(submission))
     if mirror and (shown_anew or registry.outbox(limit=1)):
@@ -220,6 +228,15 @@ def build_mirror(session: Session) -> Mirror | None:
         lock=stores.layout.lock,
         texts=texts,
     )
+
+
+def _frozen(session: Session, spec: Spec, view: View) -> str:
+    """Returns the name of the archive of the code that runs now, "" where it cannot be kept."""
+    try:
+        return keep(session.stores, (*session.settings.workload_modules, spec.runtime.partition(":")[0]))
+    except (OrchError, OSError) as error:
+        view.note(f"the code is not kept, so that `orch reproduce` will have none: {error}")
+        return ""
 
 
 def _cells(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.store.results import ParquetResults
 
 FOLDERS = ("results", "checkpoints", "logs")
+CODE = "code"  # archives of the code that trials ran
 
 
 @final
@@ -59,6 +60,31 @@ class Stores:
         from orchestrator.store.logs import DirectoryLogs, ObjectLogs
 
         return ObjectLogs(self.objects) if self.remote else DirectoryLogs(self.layout.root)
+
+    def has_code(self, name: str) -> bool:
+        """Returns whether an archive of code is kept."""
+        if self.remote:
+            return any(each.name == f"{CODE}/{name}" for each in self.objects.found(CODE))
+        return (self.layout.root / CODE / name).is_file()
+
+    def keep_code(self, name: str, content: bytes) -> None:
+        """Keeps an archive of code, whole or not at all."""
+        from orchestrator.store.durable import make_folder, write_file
+
+        if self.remote:
+            self.objects.put(f"{CODE}/{name}", content)
+        else:
+            make_folder(self.layout.root / CODE)
+            write_file(self.layout.root / CODE / name, content)
+
+    def code(self, name: str) -> bytes | None:
+        """Returns an archive of code, or None."""
+        try:
+            if self.remote:
+                return self.objects.read(f"{CODE}/{name}")
+            return (self.layout.root / CODE / name).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def create(self) -> None:
         """Makes the folders of a directory, or checks that the bucket answers.
