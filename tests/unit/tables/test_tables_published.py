@@ -174,6 +174,15 @@ def test_on_digits_values_are_printed_and_not_judged(file: str, name: str, count
     assert "reproduced" not in render(built, "csv")
 
 
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_studies_on_digits_match_no_paper(path: Path) -> None:
+    study = load(path)
+    for table in study.tables:
+        if table.published is not None and table.published.matches:
+            assert all(differences(study, SPEC, table.published).values())
+            assert table.published.label.startswith("paper (")
+
+
 @pytest.mark.parametrize("path", sorted((STUDIES / "paper").glob("*.yaml")), ids=lambda path: path.stem)
 def test_studies_at_the_paper_s_scale_match_it(path: Path) -> None:
     study = load(path)
