@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator import __version__
-from orchestrator.cli import claims, data, plots, recorded, running, studies, tools, tracing, upkeep
+from orchestrator.cli import claims, data, plots, recorded, running, sharing, studies, tools, tracing, upkeep
 from orchestrator.cli.globals import current, hoist
 from orchestrator.errors import OrchError, StudyError, TargetError
 
@@ -33,7 +33,7 @@ GARBAGE = 20_000  # new objects between two looks for cycles
 app = typer.Typer(
     name="orch", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for group in (studies, running, recorded, plots, claims, tracing, tools, upkeep):
+for group in (studies, running, recorded, plots, claims, tracing, sharing, tools, upkeep):
     for verb in group.VERBS:
         app.command(name=verb.__name__.rstrip("_"))(verb)
 app.add_typer(data.app, name="data")

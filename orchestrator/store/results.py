@@ -140,6 +140,13 @@ class ParquetResults:
             CorruptError: As `scan`.
             ValueError: No row is left.
         """
+        data, height = self.joined(parts, valid)
+        return self._store(data, height)
+
+    def joined(
+        self, parts: Sequence[PartRef], valid: Mapping[TrialKey, str] | None = None
+    ) -> tuple[bytes, int]:
+        """Returns the bytes and the rows of what `compact` would write; arguments and errors as there."""
         frame = self.scan(parts)
         if valid is not None:
             listed = pl.DataFrame(
@@ -152,7 +159,30 @@ class ParquetResults:
         frame = frame.drop("part").sort("trial", maintain_order=True)
         from orchestrator.store import part_bytes
 
-        return self._store(part_bytes.of_frame(frame, _METADATA), frame.height)
+        return part_bytes.of_frame(frame, _METADATA), frame.height
+
+    def adopt(self, data: bytes, source: str) -> PartRef:
+        """Writes the bytes of a part that was made elsewhere, after looking whether they are one.
+
+        Args:
+            data: A Parquet file as `joined` makes it.
+            source: Where it is from, for messages.
+
+        Raises:
+            CorruptError: It is none.
+        """
+        try:
+            found = pl.read_parquet_metadata(io.BytesIO(data)).get("orch_schema", "")
+            schema = dict(pl.read_parquet_schema(io.BytesIO(data)))
+            rows = pl.scan_parquet(io.BytesIO(data)).select(pl.len()).collect().item()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise CorruptError(f"{source}: its results are no Parquet file ({error})") from None
+        if found != SCHEMA_VERSION or any(schema.get(name) != kind for name, kind in _COLUMNS.items()):
+            raise CorruptError(
+                f"{source}: its results have schema {found or 'unknown'} and columns {', '.join(schema)}; "
+                f"this version of orch reads schema {SCHEMA_VERSION} with {', '.join(_COLUMNS)}"
+            )
+        return self._store(data, int(rows))
 
     def sweep(
         self, listed: Sequence[PartRef], *, older_than_s: float, dry: bool = False
