@@ -10,13 +10,12 @@ is in docs/performance.md.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from itertools import chain
 
 from benchmarks import load_checkpoints, load_readers, load_scale, load_writers
-from benchmarks.load_measure import SMALL, Figure, Sizes, machine
+from benchmarks.load_measure import SMALL, Figure, Sizes, told
 
 PARTS: Mapping[str, Callable[[Sizes], Iterator[Figure]]] = {
     "planning": load_scale.planning,
@@ -36,19 +35,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON only")
     parser.add_argument("--small", action="store_true", help="tiny sizes: whether it runs at all")
     arguments = parser.parse_args()
-    found: list[Figure] = []
-    facts = machine()
-    if not arguments.json:
-        print(", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
-    for name in arguments.only or PARTS:
-        for figure in PARTS[name](SMALL if arguments.small else Sizes()):
-            found.append(figure)
-            if not arguments.json:
-                print(figure.line(), flush=True)
-    if arguments.json:
-        figures = [{**asdict(figure), "verdict": figure.verdict} for figure in found]
-        print(json.dumps({"machine": facts, "figures": figures}, indent=2))
-    return 1 if any(figure.verdict == "MISSED" for figure in found) else 0
+    sizes = SMALL if arguments.small else Sizes()
+    parts = [PARTS[name](sizes) for name in arguments.only or PARTS]
+    return told(chain.from_iterable(parts), as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ class Sizes:
         repeats: How often, next to a plain write.
         saves: Checkpoints of one training while its disk is watched.
         saved_mb: Size of each.
+        pairs: How often tables are compared with a bare query.
     """
 
     plan: tuple[int, int] = (1000, 100)
@@ -100,6 +101,7 @@ class Sizes:
     repeats: int = 5
     saves: int = 12
     saved_mb: int = 16
+    pairs: int = 9
 
 
 SMALL = Sizes(
@@ -123,6 +125,7 @@ SMALL = Sizes(
     repeats=1,
     saves=4,
     saved_mb=1,
+    pairs=2,
 )
 
 
@@ -208,6 +211,22 @@ def seconds(name: str, cost: Cost, goal: float, note: str = "") -> Figure:
     """Returns the wall clock of a process as a figure."""
     told = f"{cost.cpu_s:.1f} s of CPU, {cost.peak_mb:.0f} MiB" + (f"; {note}" if note else "")
     return Figure(name=name, value=cost.wall_s, unit="s", goal=goal, note=told)
+
+
+def told(figures: Iterable[Figure], *, as_json: bool) -> int:
+    """Prints figures as they come, or all of them as JSON; returns 1 where a goal is missed."""
+    found: list[Figure] = []
+    facts = machine()
+    if not as_json:
+        print(", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
+    for figure in figures:
+        found.append(figure)
+        if not as_json:
+            print(figure.line(), flush=True)
+    if as_json:
+        listed = [{**asdict(figure), "verdict": figure.verdict} for figure in found]
+        print(json.dumps({"machine": facts, "figures": listed}, indent=2))
+    return 1 if any(figure.verdict == "MISSED" for figure in found) else 0
 
 
 def machine() -> dict[str, Any]:

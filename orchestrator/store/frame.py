@@ -181,20 +181,24 @@ def _observed(
     added: Sequence[str],
 ) -> pl.DataFrame:
     """Returns one line for each value of each assignment."""
-    valid_parts = pl.DataFrame(
-        {"trial": list(valid.keys()), "part": list(valid.values())},
-        schema={"trial": pl.String, "part": pl.String},
-    )
     measured = (
         rows.lazy()
         .select(pl.col(name).cast(kind) for name, kind in ROW_SCHEMA.items() if name not in ("seed", "draw"))
-        .join(valid_parts.lazy(), on=["trial", "part"], how="semi", maintain_order="left")
-        .join(coordinates.lazy(), on="coords", how="left", maintain_order="left")
+        .collect()
     )
-    planned = lines.lazy().drop("state", "message").rename({"evaluation": "asked"})
+    pairs = _pairs(measured, valid, lines)
+    places = pairs.select(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias("pair"), pl.int_ranges("first", "after").alias("row")
+    ).explode("row")
+    if pairs.get_column("first").is_duplicated().any():  # several assignments: row by row, as they came
+        places = places.sort("row", maintain_order=True)
+    values = measured.drop("part")[places.get_column("row")].lazy()
+    if coordinates.width > 1:
+        values = values.join(coordinates.lazy(), on="coords", how="left", maintain_order="left")
+    planned = pairs.drop("trial", "first", "after")[places.get_column("pair")].lazy()
     shared = [label for label in labels if f"={label[1:]}" in coordinates.columns]
     return (
-        measured.join(planned, on="trial", how="inner", maintain_order="left_right")
+        pl.concat([values, planned], how="horizontal")
         # A training's rows say themselves what they are; a condition's rows bear its family's name, the
         # study calls it by the evaluation's.
         .with_columns(
@@ -210,5 +214,32 @@ def _observed(
             *labels,
             *added,
         )
+        .collect()
+    )
+
+
+def _pairs(rows: pl.DataFrame, valid: Mapping[TrialKey, str], lines: pl.DataFrame) -> pl.DataFrame:
+    """Returns each run of rows beside each line that asks for it: the rows from `first` to before `after`.
+
+    A part holds a trial's rows one after the other: runs are some thousands where rows are a million, and
+    only runs are joined. Any order of rows would do, with more runs.
+    """
+    begins = (pl.col("trial") != pl.col("trial").shift()) | (pl.col("part") != pl.col("part").shift())
+    runs = (
+        rows.lazy()
+        .select("trial", "part", begins=begins.fill_null(True))
+        .with_row_index("first")
+        .filter("begins")
+        .select("trial", "part", "first", after=pl.col("first").shift(-1).fill_null(rows.height))
+    )
+    counted = pl.LazyFrame(
+        {"trial": list(valid.keys()), "part": list(valid.values())},
+        schema={"trial": pl.String, "part": pl.String},
+    )
+    planned = lines.lazy().drop("state", "message").rename({"evaluation": "asked"})
+    return (
+        runs.join(counted, on=["trial", "part"], how="semi", maintain_order="left")
+        .drop("part")
+        .join(planned, on="trial", how="inner", maintain_order="left_right")
         .collect()
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import tables
 from benchmarks.load import PARTS
 from benchmarks.load_measure import SMALL, Figure, Sizes
 
@@ -36,3 +37,11 @@ def test_a_figure_above_its_goal_is_missed() -> None:
     values = [(1.0, "met"), (1.01, "MISSED"), (None, "not run here")]
     for value, verdict in values:
         assert Figure(name="x", value=value, unit="s", goal=1.0).verdict == verdict
+
+
+@pytest.mark.slow
+def test_tables_are_compared_with_a_query() -> None:
+    ratio, *seconds = tables.figures(SMALL)
+    assert ratio.value is not None  # of so few rows it says nothing
+    assert len(seconds) == 2
+    assert all(each.value is not None for each in seconds)
