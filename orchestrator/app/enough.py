@@ -54,7 +54,8 @@ def shortages(study: Study, contrasts: Mapping[str, int] = _ONE_EACH) -> Iterato
     """
     seeds, rule = len(study.seeds), study.adaptive
     times = 1 if rule is None else looks(rule.least, rule.most, rule.step)
-    for table in (*study.tables, *(plot.table for plot in study.plots)):
+    drawn = [plot.table for plot in study.plots if plot.kind != "forest"]  # that is one of the tables
+    for table in (*study.tables, *drawn):
         interval = SHOWS[table.show].interval
         if interval is not None and interval.least > max(2, seeds):
             yield Shortage(

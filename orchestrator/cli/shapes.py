@@ -206,7 +206,10 @@ def plot_shape(plot: Plot, file: Path) -> dict[str, Any]:
         "kind": plot.spec.kind,
         "caption": plot.caption,
         "file": str(file),
-        "panels": [_panel_shape(panel) for panel in plot.panels],
+        "panels": [
+            _forest_shape(panel) if plot.spec.kind == "forest" else _panel_shape(panel)
+            for panel in plot.panels
+        ],
         "notes": list(plot.notes),
     }
 
@@ -228,5 +231,25 @@ def _panel_shape(panel: Panel) -> dict[str, Any]:
         for row, line in enumerate(panel.entries)
         for column, entry in enumerate(line)
         if entry.planned
+    ]
+    return {"label": panel.label, "points": points}
+
+
+def _forest_shape(panel: Panel) -> dict[str, Any]:
+    points = [
+        {
+            "x": panel.rows[row],
+            "series": panel.columns[column],
+            "metric": panel.metrics.get((row, column)),
+            "difference": entry.contrast.difference,
+            "interval": entry.contrast.interval,
+            "p": entry.contrast.p,
+            "corrected": entry.contrast.corrected,
+            "effect": entry.contrast.effect,
+            "n": entry.contrast.n,
+        }
+        for row, line in enumerate(panel.entries)
+        for column, entry in enumerate(line)
+        if entry.contrast is not None
     ]
     return {"label": panel.label, "points": points}

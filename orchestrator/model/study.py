@@ -227,7 +227,7 @@ class ClaimSpec:
 
 
 PlotKind: TypeAlias = Literal[
-    "lines", "bars", "points", "curves", "heatmap", "histogram", "scatter", "spread"
+    "lines", "bars", "points", "curves", "heatmap", "histogram", "scatter", "spread", "forest"
 ]
 
 
@@ -238,8 +238,10 @@ class PlotSpec:
     Attributes:
         kind: How entries are drawn.
         table: Rows along x (of a heat map down y), a column for each series; of a scatter a row for each
-            point, with the attribute along x; of curves a row for each step.
-        panels: Dimension with one panel for each label, first among the table's rows or columns.
+            point, with the attribute along x; of curves a row for each step. Of a forest the study's table of
+            the contrasts.
+        panels: Dimension with one panel for each label, first among the table's rows or columns; of a forest
+            any of theirs.
         split: Which of them it is.
         series: Of a scatter: how many dimensions, after the panels', name the series.
         bins: Of a histogram.

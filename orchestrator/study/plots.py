@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from orchestrator.model.study import At, Axis, PlotSpec, TableSpec
@@ -12,9 +12,10 @@ from orchestrator.study.problems import Problems
 from orchestrator.study.reader import Mark
 from orchestrator.study.schema import StudyFile
 from orchestrator.study.schema_plots import PlotFile
-from orchestrator.study.text import listed
+from orchestrator.study.text import listed, unknown
 
 PLOTS: Final = "plots"
+METRIC: Final = "metric"
 BINS: Final = 10
 
 
@@ -36,14 +37,26 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "heatmap": _Kind(needs=("x", "y"), takes=("at",)),
     "histogram": _Kind(takes=("points", "series", "bins", "at")),
     "scatter": _Kind(needs=("x", "points"), takes=("series", "at")),
+    "forest": _Kind(needs=("table",)),
 }
-_OF_KINDS: Final = ("x", "y", "series", "points", "bins", "at")
+_OF_KINDS: Final = ("x", "y", "series", "points", "bins", "at", "table")
+# What a forest has of its table, and scales that differences around zero have no use for.
+_OF_OTHERS: Final = (
+    *("from_", "where", "metric", "metrics", "show", "std", "percent", "fail_when", "average_over"),
+    *("scale", "x_scale"),
+)
 
 
-def plots(file: StudyFile, problems: Problems) -> tuple[PlotSpec, ...]:
-    """Returns the plots as declared; those that cannot be understood are noted and left out."""
+def plots(file: StudyFile, tables: Sequence[TableSpec], problems: Problems) -> tuple[PlotSpec, ...]:
+    """Returns the plots as declared; those that cannot be understood are noted and left out.
+
+    Args:
+        file: The whole study.
+        tables: Its tables.
+        problems: What is wrong with it.
+    """
     distinct(file.plots, (PLOTS,), "plot", problems)
-    found = [_plot(name, each, problems) for name, each in file.plots.items()]
+    found = [_plot(name, each, tables, problems) for name, each in file.plots.items()]
     return tuple(each for each in found if each is not None)
 
 
@@ -66,7 +79,7 @@ def aliases(file: StudyFile, places: Mapping[str, Mark]) -> dict[str, Mark]:
     return found
 
 
-def _plot(name: str, file: PlotFile, problems: Problems) -> PlotSpec | None:
+def _plot(name: str, file: PlotFile, tables: Sequence[TableSpec], problems: Problems) -> PlotSpec | None:
     at = (PLOTS, name)
     before = len(problems)
     kind = _KINDS[file.kind]
@@ -79,6 +92,8 @@ def _plot(name: str, file: PlotFile, problems: Problems) -> PlotSpec | None:
         if not given and key in kind.needs:
             message = f"plot {name!r} of kind {file.kind} needs {key!r}"
             problems.add(at, "missing-key", message, key=True)
+    if file.kind == "forest":
+        return _forest(name, file, tables, problems) if len(problems) == before else None
     if file.metric is not None and file.metrics is not None:
         problems.add((*at, "metrics"), "conflict", "give metric or metrics, not both", key=True)
     metrics = tuple(file.metrics) if file.metrics is not None else ((file.metric,) if file.metric else ())
@@ -119,6 +134,49 @@ def _plot(name: str, file: PlotFile, problems: Problems) -> PlotSpec | None:
         bins=file.bins or BINS,
         scale=file.scale,
         x_scale=file.x_scale,
+        x_label=file.x_label,
+        y_label=file.y_label,
+        size=file.size,
+        notes=file.notes,
+    )
+
+
+def _forest(name: str, file: PlotFile, tables: Sequence[TableSpec], problems: Problems) -> PlotSpec | None:
+    at = (PLOTS, name)
+    before = len(problems)
+    for key in _OF_OTHERS:
+        if key in file.model_fields_set:
+            said = key.rstrip("_")
+            message = f"{said} is none of a forest's keys: it draws its table's contrasts; drop it"
+            problems.add((*at, said), "conflict", message, key=True)
+    table = next((each for each in tables if each.name == file.table), None)
+    if table is None:
+        names = [each.name for each in tables]
+        problems.add((*at, "table"), "unknown-table", unknown("table", str(file.table), names))
+        return None
+    if not table.baseline:
+        message = f"table {table.name!r} has no baseline, and so no contrasts; give it one"
+        problems.add((*at, "table"), "missing-key", message)
+    dimensions = (*table.rows.dimensions, *table.columns.dimensions)
+    if file.panels is not None and file.panels not in dimensions:
+        message = f"{unknown('dimension', file.panels, dimensions)} (of the table's rows and columns)"
+        problems.add((*at, "panels"), "unknown-dimension", message)
+    # What is wrong with the table is told there.
+    if len(problems) > before or table.name in problems.below("tables"):
+        return None
+    several = len(table.metrics) > 1 and METRIC in dimensions
+    return PlotSpec(
+        name=name,
+        kind=file.kind,
+        table=replace(
+            table,
+            contrasts=("difference", "interval", "p"),
+            best=None,
+            attributes={},
+            published=None,
+            caption=file.caption or table.caption,
+        ),
+        panels=file.panels or (METRIC if several else None),
         x_label=file.x_label,
         y_label=file.y_label,
         size=file.size,

@@ -20,7 +20,8 @@ from orchestrator.study.schema_values import (
 class PlotFile(File):
     """A figure of the paper: the entries of a table, drawn."""
 
-    kind: Literal["lines", "bars", "points", "curves", "heatmap", "histogram", "scatter", "spread"]
+    kind: Literal["lines", "bars", "points", "curves", "heatmap", "histogram", "scatter", "spread", "forest"]
+    table: Text | None = Field(None, description="Of a forest: a table with a baseline")
     from_: Words | None = Field(None, alias="from")
     where: WhereFile = {}
     x: AxisFile | None = Field(None, description="Along the axis; of a scatter the name of an attribute")

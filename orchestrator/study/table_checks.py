@@ -32,7 +32,8 @@ def check_tables(study: Study, spec: Spec, observed: Observed, problems: Problem
         coords[evaluation.name] = family.coords if family else ()
     if study.adaptive is not None and not strange & set(study.adaptive.evaluations):
         _adaptive(study.adaptive, metrics, problems)
-    for table in (*study.tables, *(c.table for c in study.claims), *(p.table for p in study.plots)):
+    drawn = (p.table for p in study.plots if p.kind != "forest")  # that is one of the tables
+    for table in (*study.tables, *(c.table for c in study.claims), *drawn):
         at = (table.root, table.name)
         before = len(problems)
         _evaluations(table, metrics, (*at, "from"), problems)

@@ -25,6 +25,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from orchestrator.model.plot import Panel, Plot
+from orchestrator.tables.draw_forest import heights_in
 from orchestrator.tables.draw_kinds import KINDS
 from orchestrator.tables.draw_marks import GREY, INK, marks_of
 from orchestrator.tables.layout import plain
@@ -103,10 +104,11 @@ def draw(plot: Plot) -> Figure:
     """Returns the figure: a pair of axes for each panel, a legend above, notes below."""
     spec = plot.spec
     with _styled():
-        across = min(len(plot.panels), _ACROSS[spec.size]) or 1
+        tall = heights_in(plot) if spec.kind == "forest" else None
+        across = 1 if tall else min(len(plot.panels), _ACROSS[spec.size]) or 1
         down = math.ceil(len(plot.panels) / across) or 1
         width = _WIDTH_IN[spec.size]
-        height = _HEIGHT_IN[spec.size] * (1 + 0.75 * (down - 1))
+        height = sum(tall) if tall else _HEIGHT_IN[spec.size] * (1 + 0.75 * (down - 1))
         lines = _wrapped(plot.notes, width) if spec.notes else []
         layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03)
         figure = Figure(figsize=(width, height + 0.09 * len(lines)), layout=layout)
@@ -115,8 +117,9 @@ def draw(plot: Plot) -> Figure:
             down,
             across,
             squeeze=False,
-            sharex=shared and spec.kind == "curves" and down == 1,
-            sharey=shared and spec.kind != "heatmap",
+            sharex=shared and (tall is not None or (spec.kind == "curves" and down == 1)),
+            sharey=shared and spec.kind not in ("heatmap", "forest"),
+            height_ratios=tall,
         )
         places: list[Axes] = list(grid.flat)
         for axes in places[len(plot.panels) or 1 :]:
@@ -124,14 +127,16 @@ def draw(plot: Plot) -> Figure:
         names = list(dict.fromkeys(name for panel in plot.panels for name in panel.columns))
         for index, (axes, panel) in enumerate(zip(places, plot.panels, strict=False)):
             KINDS[spec.kind](axes, plot, panel, names)
-            if spec.kind != "heatmap":
+            if tall:
+                _label_contrasts(axes, plot, panel, last=index == len(plot.panels) - 1)
+            elif spec.kind != "heatmap":
                 _label(axes, plot, panel, first=index % across == 0 or not shared)
             else:
                 axes.set_xlabel(spec.x_label or _named(spec.table.columns.dimensions[-1:]))
                 down_side = spec.table.rows.dimensions
                 split = spec.panels is not None and spec.split == "rows"
                 axes.set_ylabel(spec.y_label or _named(down_side[1:] if split else down_side))
-            if panel.label and (spec.panels != "metric" or spec.kind == "heatmap"):
+            if panel.label and (spec.panels != "metric" or spec.kind in ("heatmap", "forest")):
                 axes.set_title(plain(_panel_title(plot, panel)))
         _legend(figure, places[0], plot, names)
         if lines:
@@ -178,6 +183,21 @@ def _label(axes: Axes, plot: Plot, panel: Panel, *, first: bool) -> None:
     axes.set_axisbelow(True)
 
 
+def _label_contrasts(axes: Axes, plot: Plot, panel: Panel, *, last: bool) -> None:
+    """Names the axes of a forest: what the baseline is subtracted from, and the rows."""
+    spec = plot.spec
+    metrics = list(dict.fromkeys(panel.metrics.values())) or list(spec.table.metrics)
+    baseline = plain(", ".join(spec.table.baseline.values()))
+    if last or spec.panels == "metric":
+        axes.set_xlabel(spec.x_label or f"{quantity(metrics, plot.scaled)}, difference to {baseline}")
+    rows = [name for name in spec.table.rows.dimensions if name != spec.panels]
+    axes.set_ylabel(spec.y_label or _named(rows))
+    axes.grid(axis="x", color="#dddddd", linewidth=0.4)
+    axes.set_axisbelow(True)
+    # Shared along x, the panels still have numbers of their own.
+    axes.tick_params(axis="x", labelbottom=True)
+
+
 def _log_ticks(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(lambda value, _: magnitude(value))
@@ -218,7 +238,7 @@ def _legend(figure: Figure, axes: Axes, plot: Plot, names: Sequence[str]) -> Non
     if plot.spec.kind != "heatmap" and (len(names) > 1 or any(names)):
         handles = [*marks_of(plot.spec.kind, [_shown(plot, name) for name in names])]
     points = [entry for panel in plot.panels for line in panel.entries for entry in line]
-    if plot.spec.kind not in ("heatmap", "histogram"):
+    if plot.spec.kind not in ("heatmap", "histogram", "forest"):
         if any(entry.failures and entry.estimate is not None for entry in points):
             handles.append(_mark("o", "some seeds failed", face="white"))
         if any(entry.failures and entry.estimate is None for entry in points):

@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from orchestrator.model.plot import Panel, Plot
+from orchestrator.tables.draw_forest import forest
 from orchestrator.tables.draw_marks import (
     INK,
     Look,
@@ -129,4 +130,5 @@ KINDS: Final[Mapping[str, Drawer]] = {
     "histogram": histogram,
     "scatter": scatter,
     "spread": spread,
+    "forest": forest,
 }

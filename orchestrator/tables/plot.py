@@ -21,6 +21,7 @@ from orchestrator.model.study import Axis, PlotSpec
 from orchestrator.model.table import Entry, Table
 from orchestrator.tables import axes, numbers
 from orchestrator.tables.build import build
+from orchestrator.tables.forest import forest_panels
 from orchestrator.tables.observe import completed, metrics_of, observe
 from orchestrator.tables.plot_notes import notes
 from orchestrator.tables.problems import Context, Places
@@ -47,7 +48,10 @@ def build_plot(spec: PlotSpec, frame: Frame, *, places: Places | None = None) ->
         table = build(spec.table, frame, places=places)
         draws = _draws(spec, frame, places or {}) if spec.kind == "spread" else {}
         metrics = metrics_of(Context(spec=spec.table, places=places or {}), frame)
-    panels = _panels(spec, table, metrics, draws)
+    if spec.kind == "forest":
+        panels = forest_panels(spec, table, _metric_of(spec, table, metrics))
+    else:
+        panels = _panels(spec, table, metrics, draws)
     return Plot(
         spec=spec,
         caption=table.caption,

@@ -20,6 +20,10 @@ def notes(spec: PlotSpec, table: Table, panels: Sequence[Panel]) -> tuple[str, .
     found = [entry for line in table.entries for entry in line if entry.planned]
     if not found:
         return ("Nothing is planned that this plot selects.",)
+    if spec.kind == "forest":
+        # Each line is a contrast of the table, which has said all about them.
+        kept = ("n = ", "Values are averaged", "Seeds were added", "A seed fails", "vs. ")
+        return (*(sentence for sentence in table.notes if sentence.startswith(kept)), *_lacks(found))
     told = [_count(found), _uncertainty(spec, found)]
     # What the table says of averages over draws and dimensions holds for the plot.
     told += [
@@ -50,6 +54,10 @@ def notes(spec: PlotSpec, table: Table, panels: Sequence[Panel]) -> tuple[str, .
     told.append(_list(cross, [(n, _of(e, e.failures, "failed")) for n, e in named if is_failed(e)]))
     told.append(_lacking([entry for _, entry in named]))
     return tuple(sentence for sentence in told if sentence)
+
+
+def _lacks(found: Sequence[Entry]) -> tuple[str, ...]:
+    return tuple(filter(None, [_lacking(found)]))
 
 
 def is_hollow(entry: Entry) -> bool:

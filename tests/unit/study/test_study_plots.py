@@ -105,6 +105,52 @@ def test_faults_are_told_at_their_place(tmp_path: Path, plot: str, expected: lis
     assert told(tmp_path, plot) == expected
 
 
+TABLE = (
+    "tables:\n"
+    "  t: {rows: depth, columns: epochs, metric: test_error, percent: true, baseline: {depth: 14}, "
+    "caption: T}\n"
+    "  u: {rows: depth, columns: epochs, metric: test_error}\n"
+)
+FOREST = "plots:\n  p:\n    kind: forest\n"
+
+
+def test_a_forest_draws_the_contrasts_of_a_table(tmp_path: Path) -> None:
+    text = "seeds: 2\n" + TWO + TABLE + FOREST + "    table: t\n    panels: epochs\n"
+    study = loaded(tmp_path, text)
+    (found,) = study.plots
+    assert (found.table.baseline, found.table.percent, found.table.caption) == ({"depth": "14"}, True, "T")
+    assert (found.table.contrasts, found.panels) == (("difference", "interval", "p"), "epochs")
+    assert from_document(study.document).plots == study.plots
+    assert planned(tmp_path, text).trials
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("", [(2, "missing-key")]),
+        ("    table: v\n", [(4, "unknown-table")]),
+        ("    table: u\n", [(4, "missing-key")]),
+        ("    table: t\n    panels: dept\n", [(5, "unknown-dimension")]),
+        ("    table: t\n    metric: test_error\n    x: depth\n", [(6, "conflict")]),
+        ("    table: t\n    metric: test_error\n    scale: log\n", [(5, "conflict"), (6, "conflict")]),
+    ],
+)
+def test_faults_of_a_forest_are_told_at_their_place(
+    tmp_path: Path, keys: str, expected: list[tuple[int, str]]
+) -> None:
+    design = TWO + TABLE
+    assert told(tmp_path, FOREST + keys, design) == expected
+    (bars, *_) = told(tmp_path, PLOT.format("bars") + "    x: depth\n    table: t\n", design)
+    assert bars == (6, "conflict")
+
+
+def test_what_is_wrong_with_the_table_of_a_forest_is_told_once(tmp_path: Path) -> None:
+    wrong = TWO + TABLE.replace("{rows: depth, columns: epochs", "{rows: dept", 1)
+    found = problems(tmp_path, wrong + FOREST + "    table: t\n")
+    assert found == problems(tmp_path, wrong)
+    assert "unknown-dimension" in [each.code for each in found]
+
+
 def test_faults_of_two_plots_and_a_table_are_told_together(tmp_path: Path) -> None:
     text = (
         "tables: {t: {rows: dept, metric: test_error}}\n"

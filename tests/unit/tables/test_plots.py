@@ -298,6 +298,7 @@ EVERY = {
     "heatmap": (plot_spec("heatmap"), networks),
     "histogram": (plot_spec("histogram"), networks),
     "spread": (plot_spec("spread", x="deleted"), draws),
+    "forest": (plot_spec("forest", root="tables", baseline={"network": "plain"}), networks),
     "scatter": (
         PlotSpec(
             name="p",
