@@ -8,7 +8,7 @@ from orchestrator.app.results import study_frame
 from orchestrator.app.session import Session
 from orchestrator.errors import NotFoundError, Problem, StudyError
 from orchestrator.model.claim import Judged
-from orchestrator.model.study import Study
+from orchestrator.model.study import ClaimSpec, Study
 
 
 def judge_claims(session: Session, study: Study, names: Sequence[str] = ()) -> list[Judged]:
@@ -23,8 +23,6 @@ def judge_claims(session: Session, study: Study, names: Sequence[str] = ()) -> l
         NotFoundError: The study has no such claim, or none at all.
         StudyError: What some of them compare cannot be put together.
     """
-    from orchestrator.tables.claims import judge
-
     known = {claim.name: claim for claim in study.claims}
     for name in names:
         if name not in known:
@@ -35,7 +33,27 @@ def judge_claims(session: Session, study: Study, names: Sequence[str] = ()) -> l
         raise NotFoundError(
             f"study {study.name!r} makes no claims; `claims:` of its file is the place for them"
         )
-    chosen = [known[name] for name in names] or list(known.values())
+    judged, problems = try_claims(session, study, [known[name] for name in names] or study.claims)
+    if problems:
+        raise StudyError(problems)
+    return judged
+
+
+def try_claims(
+    session: Session, study: Study, claims: Sequence[ClaimSpec] | None = None
+) -> tuple[list[Judged], list[Problem]]:
+    """Returns the verdicts of the claims that can be judged, and what is wrong with the others.
+
+    Args:
+        session: The store.
+        study: As recorded, or as its file says now.
+        claims: Which of its claims; all by default.
+    """
+    chosen = study.claims if claims is None else claims
+    if not chosen:
+        return [], []
+    from orchestrator.tables.claims import judge
+
     curves = any("train" in claim.table.evaluations for claim in chosen)
     frame = study_frame(session, study, curves=curves)
     judged: list[Judged] = []
@@ -45,6 +63,11 @@ def judge_claims(session: Session, study: Study, names: Sequence[str] = ()) -> l
             judged.append(judge(claim, frame, places=study.places))
         except StudyError as error:
             problems += error.problems
-    if problems:
-        raise StudyError(problems)
-    return judged
+    return judged, problems
+
+
+def claims_text(judged: Sequence[Judged]) -> str:
+    """Returns judged claims as Markdown."""
+    from orchestrator.tables.render_claims import markdown
+
+    return markdown(judged)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.app.adaptive import Growth
+from orchestrator.app.claims import claims_text, try_claims
 from orchestrator.app.execution import build_executor
 from orchestrator.app.freeze import keep
 from orchestrator.app.mirror import Mirror
@@ -22,6 +23,7 @@ from orchestrator.driver.progress import Progress, Summary
 from orchestrator.driver.schedule import Schedule
 from orchestrator.driver.signals import StopSignals
 from orchestrator.errors import OrchError, Problem, StudyError, TargetError
+from orchestrator.model.claim import Judged
 from orchestrator.model.plan import Assignment, State, TrialKey
 from orchestrator.model.run import Lease, Submission
 from orchestrator.model.study import Study
@@ -50,16 +52,18 @@ class Finish:
         submission: As recorded.
         summary: Counts and failures.
         tables: As the results stand.
+        claims: Likewise, those that can be judged; problems of the others change no exit code.
         exit_code: 0, 1 (some trials failed), 2 (some tables cannot be built), 5 (the disk is full), 130 or
             143 (interrupted and resumable).
         unmirrored: Outbox items that the mirror has yet to show.
-        problems: Why other tables of the study cannot be built.
+        problems: Why other tables of the study cannot be built, and other claims not be judged.
     """
 
     submission: Submission
     summary: Summary
     tables: Sequence[Table]
     exit_code: int
+    claims: Sequence[Judged] = ()
     unmirrored: int = 0
     problems: Sequence[Problem] = ()
 
@@ -171,12 +175,14 @@ def run(
         if mirror:
             mirror.stop()
     tables, problems = try_tables(session, study)
+    judged, unjudged = try_claims(session, study)
     code = _exit_code(summary, signals.number, unmirrored)
     return Finish(
         submission=submission,
         summary=summary,
         tables=tables,
-        problems=problems,
+        claims=judged,
+        problems=[*problems, *unjudged],
         exit_code=code or (StudyError.exit_code if problems else 0),
         unmirrored=unmirrored,
     )
@@ -211,8 +217,11 @@ def build_mirror(session: Session) -> Mirror | None:
             own = Session(settings=session.settings, stores=stores, registry=registry)
             study = study_of(own, name)
             tables, _ = try_tables(own, study)
+            judged, _ = try_claims(own, study)
             plots, _ = try_plots(own, study)
             drawn = {f"plots/{plot.spec.name}.svg": svg_text(plot) for plot in plots}
+            if judged:
+                drawn["claims/claims.md"] = claims_text(judged)
         finally:
             registry.close()
         return drawn | {

@@ -133,6 +133,7 @@ def _tell(finish: Finish) -> None:
     """Prints how a submission ended: tables, failures, what to do next."""
     from orchestrator.app.results import render_all
     from orchestrator.cli.shapes import finish_shape
+    from orchestrator.console.claims import print_verdicts
     from orchestrator.console.tables import print_tables
     from orchestrator.console.text import safe
     from orchestrator.model.plan import State
@@ -145,6 +146,9 @@ def _tell(finish: Finish) -> None:
     out = current.out()
     out.print()
     print_tables(out, finish.tables)
+    if finish.claims:
+        print_verdicts(out, finish.claims)
+        out.print()
     done = f"{summary.trained} trained, {summary.evaluated} evaluated"
     troubled = [
         f"{summary.counts[state]} {state.value}"

@@ -196,6 +196,7 @@ def finish_shape(finish: Finish, tables: list[Any]) -> dict[str, Any]:
         "unmirrored": finish.unmirrored,
         "problems": [str(problem) for problem in finish.problems],
         "tables": tables,
+        "claims": [claim_shape(each) for each in finish.claims],
     }
 
 

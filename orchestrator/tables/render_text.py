@@ -25,30 +25,31 @@ _NUMBER = re.compile(r"[-+]\d+(\.\d+)?( ± [\d.–]+)?( \[[-+\d., –]+\])?( \([
 def markdown(table: Table) -> str:
     """Returns a GitHub Markdown table, the caption above and the notes below it."""
     width = len(table.row_names)
-    head = [_escape(name) for name in table.row_names]
-    head += [_escape(flat(labels)) for labels in table.columns]
+    head = [escape(name) for name in table.row_names]
+    head += [escape(flat(labels)) for labels in table.columns]
     lines: list[str] = []
     if table.caption:
-        lines += [f"**{_escape(table.caption)}**", ""]
+        lines += [f"**{escape(table.caption)}**", ""]
     if head:
         lines.append(f"| {' | '.join(head)} |")
         lines.append(f"|{'|'.join([' :-- '] * width + [' --: '] * len(table.columns))}|")
     for labels, entries in zip(table.rows, table.entries, strict=True):
-        cells = [_escape(label) for label in labels] + [_markdown_entry(entry) for entry in entries]
+        cells = [escape(label) for label in labels] + [_markdown_entry(entry) for entry in entries]
         lines.append(f"| {' | '.join(cells)} |")
     if table.notes:
-        lines += ["", *(f"- {_escape(note)}" for note in table.notes)]
+        lines += ["", *(f"- {escape(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
 
 
 def _markdown_entry(entry: Entry) -> str:
-    text = _escape(entry.text)
+    text = escape(entry.text)
     if entry.close and text:
         return f"<ins>{text}</ins>"  # which GitHub shows as underlined, and keeps
     return f"**{text}**" if entry.best and text else text
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Returns a text as Markdown that shows it as it is, on one line."""
     text = re.sub(r"[&<>]", lambda found: _ENTITIES[found[0]], plain(text).strip())
     return _MARKDOWN.sub(lambda found: f"\\{found[0]}", text)
 
