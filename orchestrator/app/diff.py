@@ -96,7 +96,7 @@ def _study(session: Session, text: str) -> Side:
         facts={
             "study": said | counts,
             "results": results,
-            **_made(session, keys, commit=submission.commit),
+            **surroundings(session, keys, commit=submission.commit),
         },
     )
 
@@ -136,7 +136,7 @@ def _cell(session: Session, text: str) -> Side:
     }
     return Side(
         name=text,
-        facts={"config": dict(config), "results": results, **_made(session, sorted(trials))},
+        facts={"config": dict(config), "results": results, **surroundings(session, sorted(trials))},
     )
 
 
@@ -157,23 +157,25 @@ def _trial(session: Session, text: str) -> Side:
         for row in report.rows
         if row.evaluation != "train"
     }
-    return Side(name=trial.label, facts={"config": config, "results": results, **_made(session, [key])})
+    return Side(
+        name=trial.label, facts={"config": config, "results": results, **surroundings(session, [key])}
+    )
 
 
-def _made(session: Session, keys: Sequence[TrialKey], commit: str = "") -> dict[str, dict[str, str]]:
+def surroundings(session: Session, keys: Sequence[TrialKey], commit: str = "") -> dict[str, dict[str, str]]:
     """Returns code and environment of trials' results, where they are of several all of them."""
     statuses = session.registry.statuses(keys)
     code: dict[str, set[str]] = {"digest": set(), "commit": {commit} - {""}}
-    surroundings: dict[str, set[str]] = {}
+    machines: dict[str, set[str]] = {}
     for key in keys[:200]:  # of a large study a sample tells the machines
         for name, value in _provenance(session.registry.attempts(key)).items():
             if name not in _PASSING:
-                surroundings.setdefault(name, set()).add(str(value))
+                machines.setdefault(name, set()).add(str(value))
     for status in statuses.values():
         if status.state.has_result:
             code["digest"].add(status.code)
             code["commit"].add(status.commit)
-    return {"code": _joined(code), "environment": _joined(surroundings)}
+    return {"code": _joined(code), "environment": _joined(machines)}
 
 
 def _provenance(attempts: Sequence[Attempt]) -> Mapping[str, Any]:

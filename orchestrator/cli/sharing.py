@@ -1,4 +1,4 @@
-"""Verbs that carry studies from store to store: export, import."""
+"""Verbs that carry studies to other people and stores: report, export, import."""
 
 from __future__ import annotations
 
@@ -72,4 +72,27 @@ def import_(
     print(safe(f"next: orch table {found.study}"))
 
 
-VERBS = (export, import_)
+def report(
+    study: StudyName,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file; STUDY.html by default.")
+    ] = None,
+) -> None:
+    """Write a study as one HTML page: claims, tables, plots, design, what failed, where numbers come from."""
+    from orchestrator.app.report import report as collect
+    from orchestrator.app.report import write
+    from orchestrator.app.results import study_of
+    from orchestrator.app.session import open_session
+    from orchestrator.console.report import report_html
+
+    with open_session(current.settings()) as session:
+        found = collect(session, study_of(session, study))
+    target = output or Path(f"{found.study.name}.html")
+    write(report_html(found), target)
+    if current.json:
+        current.emit("report", study=found.study.name, path=str(target))
+        return
+    print(f"wrote {target}")
+
+
+VERBS = (report, export, import_)
