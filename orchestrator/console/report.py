@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 def report_html(report: Report) -> str:
     """Returns a report as an HTML document."""
     from jinja2 import Environment, StrictUndefined
+
+    from orchestrator.study.document import yaml_text
 
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     filters: dict[str, Callable[..., str]] = {
@@ -35,7 +36,7 @@ def report_html(report: Report) -> str:
         report=report,
         done=sum(number for each in counts for state, number in each.items() if state.has_result),
         planned=sum(sum(each.values()) for each in counts),
-        document=_yaml(report),
+        document=yaml_text(report.study.document),
     )
 
 
@@ -52,14 +53,3 @@ def _asked(submission: Submission) -> str:
     told += [f"--seeds {','.join(map(str, submission.seeds))}"] if submission.seeds is not None else []
     told += [f"--cells {each}" for each in submission.cells]
     return " ".join(told) or "all of it"
-
-
-def _yaml(report: Report) -> str:
-    from ruamel.yaml import YAML
-
-    stream = io.StringIO()
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False
-    writer.dump(dict(report.study.document), stream)
-    return stream.getvalue()

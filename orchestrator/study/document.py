@@ -6,7 +6,11 @@ as 0.001). So such labels become text here, and a list of such levels a mapping.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from typing import Any
+
+from ruamel.yaml import YAML
 
 from orchestrator.study.text import WrittenFloat, WrittenInt, plain, written
 
@@ -14,6 +18,15 @@ from orchestrator.study.text import WrittenFloat, WrittenInt, plain, written
 def export(data: dict[str, Any]) -> dict[str, Any]:
     """Returns the document of a study as dicts, lists and scalars, its labels as written."""
     return {key: _exported((key,), value) for key, value in data.items()}
+
+
+def yaml_text(document: Mapping[str, Any]) -> str:
+    """Returns a document as YAML, its keys in their order."""
+    writer, stream = YAML(typ="safe", pure=True), io.StringIO()
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False
+    writer.dump(dict(document), stream)
+    return stream.getvalue()
 
 
 def _exported(path: tuple[str, ...], value: Any) -> Any:
