@@ -13,7 +13,7 @@ from makers import Made, spec
 from scipy import stats
 
 from orchestrator.errors import StudyError
-from orchestrator.model.plan import State
+from orchestrator.model.plan import Assignment, State
 from orchestrator.model.study import Axis, PrintedValue, Published, Study, TableSpec
 from orchestrator.model.table import Entry, Table
 from orchestrator.stats.printed import agreement
@@ -27,6 +27,8 @@ from workloads.spec import SPEC
 STUDIES = Path(__file__).parents[3] / "studies"
 OWN_STD = 0.0012  # of a table that prints no standard deviation
 COLUMNS = ("1", "2", "3", "4", "full")  # of a fractal network
+# (study, table) -> what keeps its cells from being compared, and its plan: the same for every filling
+PLANNED: dict[tuple[str, str], tuple[dict[str, str], Sequence[Assignment]]] = {}
 
 
 def around(mean: float, std: float, n: int) -> list[float]:
@@ -56,8 +58,11 @@ def filled(study: Study, table: TableSpec, *, shift: float, n: int, columns: Seq
     `columns` are the columns of a fractal network that an evaluation of it reports.
     """
     made = Made(dimensions(study))
-    told = differences(study, SPEC, table.published) if table.published else {}
-    planned = plan(study, SPEC).assignments
+    key = study.name, table.name
+    if key not in PLANNED:
+        told = differences(study, SPEC, table.published) if table.published else {}
+        PLANNED[key] = told, plan(study, SPEC).assignments
+    told, planned = PLANNED[key]
     for assignment in planned:
         if assignment.evaluation not in table.evaluations or assignment.seed >= n:
             continue
