@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.app.claims import judge_claims
+from orchestrator.app.claims import try_claims
 from orchestrator.app.diff import surroundings
 from orchestrator.app.inspect import Status, status
 from orchestrator.app.plots import svg_text, try_plots
 from orchestrator.app.results import render_all, try_tables, write_whole
 from orchestrator.app.session import Session
-from orchestrator.errors import Problem, StudyError
+from orchestrator.errors import Problem
 from orchestrator.model.claim import Judged
 from orchestrator.model.plan import State, Trial, TrialStatus
 from orchestrator.model.run import Submission
@@ -65,13 +65,8 @@ def report(session: Session, study: Study) -> Report:
     statuses = registry.statuses(list(trials))
     tables, problems = try_tables(session, study)
     plots, more = try_plots(session, study)
-    problems += more
-    claims: list[Judged] = []
-    for claim in study.claims:
-        try:
-            claims += judge_claims(session, study, [claim.name])
-        except StudyError as error:
-            problems += error.problems
+    claims, unjudged = try_claims(session, study)
+    problems += [*more, *unjudged]
     ended = (State.FAILED, State.DIVERGED, State.BLOCKED, State.CANCELLED)
     troubled = [(trial, statuses[key]) for key, trial in trials.items() if statuses[key].state in ended]
     return Report(
