@@ -255,6 +255,9 @@ class Drive:
         self._forget_damaged(batch)
         self._asked_for_more = self._asked_for_more and not outcomes
         self._retire([event.checkpoint for event in saved])
+        for outcome in outcomes:
+            if outcome.state.final:
+                self._kept.pop(outcome.trial, None)
         self._block()
 
     def _grow(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -84,10 +84,15 @@ class Meter:
     the mean of its stage.
     """
 
-    durations: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     progress: dict[TrialKey, float | None] = field(default_factory=dict)
     trained: int = 0
     evaluated: int = 0
+
+    # stage and kind ("" for all of the stage) -> seconds in all, and how often
+    _spent: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
+    _recent: dict[str, deque[float]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=RECENT))
+    )
 
     def finished(self, trial: Trial, duration_s: float) -> None:
         """Notes a finished trial."""
@@ -96,8 +101,10 @@ class Meter:
             self.trained += 1
         else:
             self.evaluated += 1
-        self.durations[(trial.stage, _kind(trial))].append(duration_s)
-        self.durations[(trial.stage, "")].append(duration_s)
+        self._recent[trial.stage].append(duration_s)
+        for kind in (_kind(trial), ""):
+            spent_s, number = self._spent.get((trial.stage, kind), (0.0, 0))
+            self._spent[trial.stage, kind] = spent_s + duration_s, number + 1
 
     def ended(self, trial: Trial) -> None:
         """Notes an attempt that ended without a result."""
@@ -105,15 +112,15 @@ class Meter:
 
     def recent_s(self, stage: str) -> float | None:
         """Returns the mean duration of the last finished trials of a stage, None before the first."""
-        recent = self.durations[(stage, "")][-RECENT:]
+        recent = self._recent[stage]
         return sum(recent) / len(recent) if recent else None
 
     def expected_s(self, trial: Trial) -> float | None:
         """Returns the expected duration of a trial in seconds, None when nothing is known."""
         for key in ((trial.stage, _kind(trial)), (trial.stage, "")):
-            seen = self.durations.get(key)
-            if seen:
-                return sum(seen) / len(seen)
+            if key in self._spent:
+                spent_s, number = self._spent[key]
+                return spent_s / number
         return 0.0 if trial.stage == "evaluate" else None
 
     def eta_s(

@@ -142,9 +142,9 @@ class Soak:
             while process.poll() is None:
                 now = time.monotonic()
                 assert now - began < LIFE_S, f"a driver did not end: {log.read_text()[-2000:]}"
-                if first is None and _victims(process.pid, "worker"):
-                    first = now
-                if first is not None and (usage := _usage(process.pid)) is not None:
+                # While it has workers: the tables that it builds at the end load a whole library.
+                if _victims(process.pid, "worker") and (usage := _usage(process.pid)) is not None:
+                    first = now if first is None else first
                     life.samples.append((now - first, *usage))
                 if now >= next_s and now < self.deadline:
                     kind = self._strike(process.pid)
