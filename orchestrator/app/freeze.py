@@ -118,10 +118,12 @@ def _files(top: str) -> Iterator[tuple[str, Path]]:
     roots = [Path(place) for place in found.submodule_search_locations or ()]
     if not roots and found.origin:
         yield f"{top}.py", Path(found.origin)
-    for root in roots:
+    seen: set[str] = set()
+    for root in roots:  # of a namespace that lies in several places the first has a module, as for imports
         for path in sorted(root.rglob("*")):
             inside = path.relative_to(root)
-            if path.is_file() and not any(
-                part.startswith(".") or part == "__pycache__" for part in inside.parts
-            ):
-                yield f"{top}/{inside.as_posix()}", path
+            name = f"{top}/{inside.as_posix()}"
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
+            if path.is_file() and not hidden and name not in seen:
+                seen.add(name)
+                yield name, path

@@ -11,9 +11,11 @@ from typing import Any
 
 from orchestrator.app.adaptive import granted_part
 from orchestrator.app.enough import note_shortages, refuse_shortages, shortage_notes, shortages
+from orchestrator.app.forecast import forecast, machine_of
 from orchestrator.app.provenance import Code, code_of
 from orchestrator.app.session import Session, open_session, store_exists
 from orchestrator.errors import StudyError
+from orchestrator.model.forecast import Forecast
 from orchestrator.model.plan import Plan, TrialKey
 from orchestrator.model.study import Study
 from orchestrator.settings import Settings
@@ -55,6 +57,7 @@ class Planned:
     Attributes:
         wanted: Trials of the cells that were asked for.
         stale: Cached trials that are to run again because other code made them (`code: rerun`).
+        cost: What is left will cost, where that was asked.
     """
 
     study: Study
@@ -63,15 +66,19 @@ class Planned:
     code: Code
     wanted: frozenset[TrialKey]
     stale: frozenset[TrialKey]
+    cost: Forecast | None = None
 
 
-def plan_study(request: Request, settings: Settings, session: Session | None = None) -> Planned:
+def plan_study(
+    request: Request, settings: Settings, session: Session | None = None, *, priced: bool = False
+) -> Planned:
     """Loads, checks, expands and plans a study file; nothing is started or written.
 
     Args:
         request: What is asked.
         settings: As loaded.
         session: An open store; without one the configured store is looked at if it exists.
+        priced: Whether to say what it will cost.
 
     Raises:
         StudyError: Every problem of the file at once.
@@ -87,17 +94,19 @@ def plan_study(request: Request, settings: Settings, session: Session | None = N
     ):
         fresh = granted_part(store, study, whole)
         known = {} if store is None else store.registry.statuses(list(fresh.trials))
+        past = store.registry.past() if store is not None and priced else ()
     wanted = select(fresh, request.cells) if request.cells else frozenset(fresh.trials)
     code = code_of(spec)
     again = stale(fresh, known, code=code.digest) & wanted if study.code == "rerun" else set()
     told = know(fresh, known, code=code.digest, rule=study.code)
+    # What runs again counts as not there.
+    told = replace(told, known={key: status for key, status in told.known.items() if key not in again})
     return Planned(
         study=study,
         spec=spec,
-        # What runs again counts as not there.
+        cost=forecast(told, wanted, past, slots=machine_of(settings)) if priced else None,
         plan=replace(
             told,
-            known={key: status for key, status in told.known.items() if key not in again},
             notes=(
                 *told.notes,
                 *(shortage_notes(study, whole) if request.seeds is not None else ()),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.app.inspect import Status, TrialReport
     from orchestrator.app.run import Finish
     from orchestrator.model.claim import Judged
+    from orchestrator.model.forecast import Forecast, Span
     from orchestrator.model.job import JobStatus
     from orchestrator.model.plot import Panel, Plot
 
@@ -104,6 +105,24 @@ def claim_shape(claim: Judged) -> dict[str, Any]:
             }
             for each in claim.evidence
         ],
+    }
+
+
+def cost_shape(cost: Forecast) -> dict[str, Any]:
+    """Returns a forecast: seconds as low, mid and high."""
+
+    def span(found: Span | None) -> dict[str, float] | None:
+        return None if found is None else {"low": found.low, "mid": found.mid, "high": found.high}
+
+    return {
+        "trials": cost.trials,
+        "alike": cost.alike,
+        "near": cost.near,
+        "unknown": cost.unknown,
+        "cpu_s": span(cost.cpu_s),
+        "gpu_s": span(cost.gpu_s),
+        "wall_s": span(cost.wall_s),
+        "slots": cost.slots,
     }
 
 

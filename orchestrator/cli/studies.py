@@ -72,15 +72,19 @@ def plan(
     max_trials: MaxTrials = MAX_TRIALS,
 ) -> None:
     """Show what a study comes to, and what of it the store already has. Starts and writes nothing."""
+    from orchestrator.app.forecast import told
     from orchestrator.app.planning import plan_study
-    from orchestrator.cli.shapes import plan_shape
+    from orchestrator.cli.shapes import cost_shape, plan_shape
     from orchestrator.console.tables import plan_view
 
-    planned = plan_study(request(study, set_, seeds, cells, max_trials), current.settings())
+    planned = plan_study(request(study, set_, seeds, cells, max_trials), current.settings(), priced=True)
+    assert planned.cost is not None
     if current.json:
-        current.emit("plan", **plan_shape(planned.plan, planned.wanted))
+        current.emit("plan", **plan_shape(planned.plan, planned.wanted), cost=cost_shape(planned.cost))
         return
     current.out().print(plan_view(planned.plan, planned.wanted, limit=limit or len(planned.plan.cells)))
+    for line in told(planned.cost):
+        current.out().print(line, soft_wrap=True)
 
 
 VERBS = (init, validate, schema, plan)

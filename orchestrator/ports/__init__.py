@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from orchestrator.model.forecast import Past
 from orchestrator.model.mirror import MirrorRun, OutboxItem
 from orchestrator.model.plan import Assignment, Plan, Resources, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef, Snapshot
@@ -173,6 +174,10 @@ class Registry(Protocol):
 
     def attempts(self, key: TrialKey) -> Sequence[Attempt]:
         """Returns every try at a trial, oldest first."""
+        ...
+
+    def past(self, limit: int = 20_000) -> Sequence[Past]:
+        """Returns how long trials with a result took, of any study, the newest first and at most so many."""
         ...
 
     def find(self, prefix: str) -> Sequence[TrialKey]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
+from orchestrator.model.forecast import Past
 from orchestrator.model.plan import Assignment, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef, Snapshot
 from orchestrator.model.run import Attempt, CheckpointRef
@@ -178,6 +179,44 @@ def attempts(connection: sa.Connection, key: TrialKey) -> list[Attempt]:
             message=row.message,
             traceback=row.traceback,
             provenance=texts[row.provenance] if row.provenance else {},
+        )
+        for row in rows
+    ]
+
+
+def past(connection: sa.Connection, limit: int) -> list[Past]:
+    """Returns how long the newest trials with a result took, newest first."""
+    first = PARENTS.c.position == 0
+    parent = TRIALS.alias()
+    statement = (
+        sa.select(
+            TRIALS.c.stage,
+            TRIALS.c.workload,
+            sa.func.coalesce(parent.c.config, TRIALS.c.config).label("config"),
+            TRIALS.c.family,
+            TRIALS.c.parameters,
+            ATTEMPTS.c.duration_s,
+        )
+        .join(TRIALS, TRIALS.c.key == ATTEMPTS.c.trial)
+        .outerjoin(PARENTS, sa.and_(PARENTS.c.trial == TRIALS.c.key, first))
+        .outerjoin(parent, parent.c.key == PARENTS.c.parent)
+        .where(
+            ATTEMPTS.c.outcome.in_([state.value for state in State if state.has_result]),
+            ATTEMPTS.c.duration_s > 0,
+        )
+        .order_by(ATTEMPTS.c.started_at.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(statement).all()
+    texts = documents(connection, [digest for row in rows for digest in (row.config, row.parameters)])
+    return [
+        Past(
+            stage=row.stage,
+            workload=row.workload,
+            config=texts[row.config],
+            family=row.family,
+            parameters=texts[row.parameters],
+            seconds=row.duration_s,
         )
         for row in rows
     ]

@@ -10,6 +10,7 @@ from typing import final
 import sqlalchemy as sa
 
 from orchestrator.errors import NotFoundError
+from orchestrator.model.forecast import Past
 from orchestrator.model.mirror import OutboxItem
 from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef, Snapshot
@@ -149,6 +150,10 @@ class SqlRegistry:
     def attempts(self, key: TrialKey) -> Sequence[Attempt]:
         """Returns every try at a trial, oldest first."""
         return self._database.read(lambda connection: reading.attempts(connection, key))
+
+    def past(self, limit: int = 20_000) -> Sequence[Past]:
+        """Returns how long trials with a result took, the newest of any study."""
+        return self._database.read(lambda connection: reading.past(connection, limit))
 
     def find(self, prefix: str) -> Sequence[TrialKey]:
         """Returns the trial keys that begin with `prefix`, ten at most."""

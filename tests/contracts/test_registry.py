@@ -76,6 +76,21 @@ class TestPlans:
         assert list(registry.trials("s").values()) == [changed, training("c", order=9)]
         assert set(registry.statuses()) == {key("a"), key("b"), key("c")}  # nothing computed is forgotten
 
+    def test_how_long_trials_took_comes_newest_first(self, registry: SqlRegistry) -> None:
+        registry.record(submission("s"), plan_of("s", training("a"), training("b"), evaluation("e", "a")))
+        lease = registry.acquire("s", owner("d1"), 60)
+        for name, seconds in (("a", 3.0), ("e", 0.5), ("b", 0.0)):
+            (claim,) = registry.claim(lease, [key(name)])
+            done = Outcome(trial=key(name), epoch=claim.epoch, state=State.SUCCEEDED, duration_s=seconds)
+            registry.commit(lease, outcomes=[done])
+        trials = registry.trials("s")
+        found = {(each.stage, each.seconds): each for each in registry.past()}
+        assert set(found) == {("train", 3.0), ("evaluate", 0.5)}  # what took no time at all tells nothing
+        assert found["train", 3.0].config == trials[key("a")].config
+        measured = found["evaluate", 0.5]
+        assert (measured.config, measured.family) == (trials[key("a")].config, trials[key("e")].family)
+        assert len(registry.past(1)) == 1
+
     def test_a_driven_plan_grows(self, registry: SqlRegistry) -> None:
         whole = plan_of("s", training("a"), training("b", order=1), evaluation("e", "b", order=2))
         first = plan_of("s", training("a"))
