@@ -53,6 +53,7 @@ class Schedule:
         # class -> heap of (stage rank, order, group id); group id -> its ready trials
         self._queues: dict[Resources, list[tuple[int, int, str]]] = defaultdict(list)
         self._groups: dict[tuple[Resources, str], list[TrialKey]] = {}
+        self._demand: dict[Resources, int] = defaultdict(int)  # counted on: it is asked for at each bundle
         self._ready: set[TrialKey] = set()
         self._blocked: list[Blocked] = []
         self.elsewhere: set[TrialKey] = set()
@@ -83,10 +84,7 @@ class Schedule:
 
     def demand(self) -> dict[Resources, int]:
         """Returns the number of groups that are ready now, by class."""
-        counts: dict[Resources, int] = defaultdict(int)
-        for (resources, _), keys in self._groups.items():
-            counts[resources] += -(-len(keys) // GROUP_LIMIT)
-        return dict(counts)
+        return {resources: count for resources, count in self._demand.items() if count}
 
     def unfinished(self) -> dict[Resources, int]:
         """Returns the number of wanted trials that are not final, by class."""
@@ -107,11 +105,9 @@ class Schedule:
             taken = keys[:GROUP_LIMIT] if rank == 0 else list(keys)
             rest = keys[len(taken) :]
             heapq.heappop(queue)
+            self._regroup((resources, group), rest)
             if rest:
-                self._groups[(resources, group)] = rest
                 heapq.heappush(queue, (rank, order, group))
-            else:
-                del self._groups[(resources, group)]
             self._ready.difference_update(taken)
             for key in taken:
                 self._states[key] = State.RUNNING
@@ -184,9 +180,7 @@ class Schedule:
         self._ready.discard(key)
         for slot, keys in list(self._groups.items()):
             if key in keys:
-                keys.remove(key)
-                if not keys:
-                    del self._groups[slot]
+                self._regroup(slot, [each for each in keys if each != key])
                 return
 
     def _consider(self, key: TrialKey) -> None:
@@ -206,6 +200,20 @@ class Schedule:
         group = f"{rank}:" + (("+".join(trial.parents) if rank == 0 else trial.group) or key)
         slot = (trial.resources, group)
         if slot not in self._groups:
-            self._groups[slot] = []
             heapq.heappush(self._queues[trial.resources], (rank, trial.order, group))
-        self._groups[slot].append(key)
+            self._groups[slot] = []
+        keys = self._groups[slot]
+        self._demand[trial.resources] += _bundles(len(keys) + 1) - _bundles(len(keys))
+        keys.append(key)
+
+    def _regroup(self, slot: tuple[Resources, str], keys: list[TrialKey]) -> None:
+        """Replaces the ready trials of a group."""
+        self._demand[slot[0]] += _bundles(len(keys)) - _bundles(len(self._groups[slot]))
+        if keys:
+            self._groups[slot] = keys
+        else:
+            del self._groups[slot]
+
+
+def _bundles(trials: int) -> int:
+    return -(-trials // GROUP_LIMIT)
