@@ -111,6 +111,7 @@ def plan_study(
                 *told.notes,
                 *(shortage_notes(study, whole) if request.seeds is not None else ()),
                 *power_notes(study),
+                *([f"budget: {study.budget}, past which nothing more is begun"] if study.budget else ()),
             ),
         ),
         code=code,

@@ -20,9 +20,10 @@ from orchestrator.app.session import Session, SystemClock, back_up, registry_url
 from orchestrator.app.view import View
 from orchestrator.driver.drive import Drive
 from orchestrator.driver.progress import Progress, Summary
+from orchestrator.driver.purse import Purse
 from orchestrator.driver.schedule import Schedule
 from orchestrator.driver.signals import StopSignals
-from orchestrator.errors import OrchError, Problem, StudyError, TargetError
+from orchestrator.errors import IncompleteError, OrchError, Problem, StudyError, TargetError
 from orchestrator.model.claim import Judged
 from orchestrator.model.plan import Assignment, State, TrialKey
 from orchestrator.model.run import Lease, Submission
@@ -53,8 +54,8 @@ class Finish:
         summary: Counts and failures.
         tables: As the results stand.
         claims: Likewise, those that can be judged; problems of the others change no exit code.
-        exit_code: 0, 1 (some trials failed), 2 (some tables cannot be built), 5 (the disk is full), 130 or
-            143 (interrupted and resumable).
+        exit_code: 0, 1 (some trials failed), 2 (some tables cannot be built), 5 (the disk is full), 6
+            (the budget is spent), 130 or 143 (interrupted and resumable).
         unmirrored: Outbox items that the mirror has yet to show.
         problems: Why other tables of the study cannot be built, and other claims not be judged.
     """
@@ -141,6 +142,7 @@ def run(
             "submission": submission.id,
         },
         on_progress=shown,
+        purse=_purse(session, study),
         back_up=lambda: back_up(session),
     )
     shown_anew = new or unfinished
@@ -239,6 +241,18 @@ def build_mirror(session: Session) -> Mirror | None:
     )
 
 
+def _purse(session: Session, study: Study) -> Purse | None:
+    if study.budget is None:
+        return None
+    registry = session.registry
+    return Purse(
+        budget=study.budget,
+        clock=SystemClock(),
+        spent_s=registry.spent(study.name)[0],
+        used_bytes=lambda: registry.spent(study.name)[1],
+    )
+
+
 def _frozen(session: Session, spec: Spec, view: View) -> str:
     """Returns the name of the archive of the code that runs now, "" where it cannot be kept."""
     try:
@@ -263,4 +277,6 @@ def _exit_code(summary: Summary, number: int | None, unmirrored: int) -> int:
         return 143 if number == signal.SIGTERM else 130
     if summary.halted:
         return TargetError.exit_code
+    if summary.spent and any(count for state, count in summary.counts.items() if not state.final):
+        return IncompleteError.exit_code
     return 1 if summary.counts.get(State.FAILED) else 0

@@ -24,7 +24,7 @@ from orchestrator.cli.options import (
     StudyName,
     request,
 )
-from orchestrator.errors import UsageError
+from orchestrator.errors import IncompleteError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.app.launch import Launched
@@ -166,6 +166,9 @@ def _tell(finish: Finish) -> None:
         )
     if summary.halted:
         out.print(safe(f"stopped: {summary.halted}"), style="red", soft_wrap=True)
+    if finish.exit_code == IncompleteError.exit_code:
+        told = f"stopped: {summary.spent}; raise `budget` and submit again, or leave it there"
+        out.print(safe(told), style="yellow", soft_wrap=True)
     if summary.interrupted or summary.halted:
         out.print(safe(f"interrupted; go on with: orch resume {finish.submission.study}"), style="yellow")
     raise typer.Exit(finish.exit_code)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.driver.breaker import Breaker
 from orchestrator.driver.claiming import Claims
 from orchestrator.driver.outcomes import Outcomes
 from orchestrator.driver.progress import Meter, Progress, Summary, count, snapshot
+from orchestrator.driver.purse import Purse
 from orchestrator.driver.retry import LIMITS
 from orchestrator.driver.schedule import Schedule
+from orchestrator.driver.superseded import Superseded
 from orchestrator.errors import OrchError, TargetError
 from orchestrator.model.plan import Resources, State, Trial, TrialKey
 from orchestrator.model.result import PartRef, ResultRow
 from orchestrator.model.run import (
     Bundle,
     Cause,
-    CheckpointRef,
     Event,
     Failed,
     Failure,
@@ -37,7 +37,6 @@ POLL_S = 1.0  # how often cancel requests and trials that other drivers run are 
 SHOW_S = 0.2  # least time between two snapshots
 SHOW_SHARE = 20  # each walks over all trials: one part in so many of the time goes there at most
 LOOK_SHARE = 20  # likewise for whether more seeds are wanted, while there is work without them
-KEPT_CHECKPOINTS = 2
 _logger = logging.getLogger(__name__)
 
 MirrorItems = Callable[[Sequence[Outcome]], Sequence[tuple[str, str, str]]]
@@ -69,6 +68,7 @@ class Drive:
             were not wanted so far; gives their states, recorded by then.
         stamp: Added to every result's provenance (code digest, git commit, submission).
         on_progress: Called a few times a second.
+        purse: The study's budget, None without one.
         back_up: Called once an hour; what it raises is noted and costs nothing else.
     """
 
@@ -89,6 +89,7 @@ class Drive:
     stamp: Mapping[str, str] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda progress: None
     back_up: Callable[[], None] = lambda: None
+    purse: Purse | None = None
 
     _meter: Meter = field(default_factory=Meter)
     _claims: Claims = field(init=False)
@@ -98,7 +99,7 @@ class Drive:
     _stopping: bool = False
     _halted: str = ""
     _cached: int = 0
-    _kept: dict[TrialKey, list[CheckpointRef]] = field(default_factory=lambda: defaultdict(list))
+    _superseded: Superseded = field(init=False)
     _renewed: float = 0.0
     _polled: float = 0.0
     _offered: float = 0.0
@@ -120,6 +121,7 @@ class Drive:
             data=self.data,
             checkpoint_interval_s=self.checkpoint_interval_s,
         )
+        self._superseded = Superseded(self.checkpoints)
         self._breaker = Breaker(self.trials)
         for key, state in self.schedule.states().items():
             if state.has_result:
@@ -135,15 +137,15 @@ class Drive:
 
     def demand(self) -> Mapping[Resources, int]:
         """Returns the number of bundles that are ready now, by class."""
-        return {} if self._stopping else self.schedule.demand()
+        return {} if self._closed() else self.schedule.demand()
 
     def unfinished(self) -> Mapping[Resources, int]:
         """Returns the number of trials that are not yet final, by class."""
-        return self._claims.by_class(self.trials) if self._stopping else self.schedule.unfinished()
+        return self._claims.by_class(self.trials) if self._closed() else self.schedule.unfinished()
 
     def next_bundle(self, resources: Resources) -> Bundle | None:
         """Claims and returns the next ready bundle of a class."""
-        return None if self._stopping else self._claims.next_bundle(resources)
+        return None if self._closed() else self._claims.next_bundle(resources)
 
     def cancelled(self) -> Collection[TrialKey]:
         """Returns running trials that somebody asked to cancel."""
@@ -152,6 +154,13 @@ class Drive:
     def stopping(self) -> bool:
         """Returns whether running trials are to save and end."""
         return self._stopping
+
+    def _closed(self) -> bool:
+        """Returns whether nothing more is claimed."""
+        return self._stopping or (
+            self.purse is not None
+            and self.purse.closed(self._claims.running.keys(), self.trials, self._meter)
+        )
 
     # --- the loop ---------------------------------------------------------------------------------------
 
@@ -213,6 +222,8 @@ class Drive:
                 case Started():
                     started.append(event)
                     self._meter.progress[event.trial] = 0.0
+                    if self.purse is not None:
+                        self.purse.started(event.trial)
                 case Reported():
                     self._meter.progress[event.trial] = event.progress
                 case Saved():
@@ -238,6 +249,8 @@ class Drive:
         for outcome in outcomes:
             self._claims.over(outcome.trial)
             trial = self.trials[outcome.trial]
+            if self.purse is not None:
+                self.purse.ended(trial, outcome.duration_s)
             if outcome.trial not in accepted:
                 self._meter.ended(trial)
                 self.schedule.refused([outcome.trial])  # somebody else's now: look at it later
@@ -254,16 +267,14 @@ class Drive:
                 self.schedule.hold(alike, by=outcome.trial, message=why)
         self._forget_damaged(batch)
         self._asked_for_more = self._asked_for_more and not outcomes
-        self._retire([event.checkpoint for event in saved])
-        for outcome in outcomes:
-            if outcome.state.final:
-                self._kept.pop(outcome.trial, None)
+        self._superseded.saved(event.checkpoint for event in saved)
+        self._superseded.over(outcome.trial for outcome in outcomes if outcome.state.final)
         self._block()
 
     def _grow(self) -> None:
         """Wants further trials, where results ask for them; looking takes time, so not at each outcome."""
         now = self.clock.monotonic()
-        if self.more is None or self._asked_for_more or self._stopping:
+        if self.more is None or self._asked_for_more or self._closed():
             return
         if self.schedule.demand() and now < self._ask_at:
             return
@@ -317,14 +328,6 @@ class Drive:
                     damaged.append(parent)
             if damaged:
                 self._claims.remake(damaged)
-
-    def _retire(self, saved: Iterable[CheckpointRef]) -> None:
-        """Deletes checkpoints that newer recorded ones have superseded."""
-        for checkpoint in saved:
-            kept = self._kept[checkpoint.trial]
-            kept.append(checkpoint)
-            while len(kept) > KEPT_CHECKPOINTS:
-                self.checkpoints.delete(kept.pop(0))
 
     def _housekeeping(self) -> None:
         now = self.clock.monotonic()
@@ -390,4 +393,5 @@ class Drive:
             failures={key: statuses[key].message for key in failed if key in statuses},
             interrupted=self._stopping and not self._halted,
             halted=self._halted,
+            spent="" if self.purse is None else self.purse.spent,
         )

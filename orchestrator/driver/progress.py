@@ -66,6 +66,7 @@ class Summary:
         failures: Trial -> message, of the wanted trials that are FAILED.
         interrupted: Whether it was asked to stop before the end.
         halted: Why claiming stopped by itself (a full disk), or "".
+        spent: Why a budget let nothing more be claimed, or "".
     """
 
     counts: Mapping[State, int]
@@ -74,6 +75,7 @@ class Summary:
     failures: Mapping[TrialKey, str]
     interrupted: bool
     halted: str = ""
+    spent: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from orchestrator.model.adaptive import Adaptive
+from orchestrator.model.budget import Budget
 from orchestrator.model.plan import Resources
 
 # factor or dimension -> the labels that fit (any of)
@@ -283,6 +284,7 @@ class Study:
         workload: As written: a catalogue name, an entry point's name or "module:SPEC".
         config: Nested mapping; what is not said is the workload's default.
         seeds: The same in every cell; with `adaptive` the most that a cell may get.
+        budget: What it may cost at most, None without a limit.
         adaptive: The rule by which cells get more seeds, None when all get all.
         patches: `--set` values (dotted path -> value) that were applied last.
         document: The merged document (after `extends`, before patches) as plain data: loading it
@@ -301,6 +303,7 @@ class Study:
     code: Literal["reuse", "warn", "rerun"] = "warn"
     seeds: tuple[int, ...] = (0,)
     adaptive: Adaptive | None = None
+    budget: Budget | None = None
     evaluations: tuple[Evaluation, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     claims: tuple[ClaimSpec, ...] = ()

@@ -180,6 +180,14 @@ class Registry(Protocol):
         """Returns how long trials with a result took, of any study, the newest first and at most so many."""
         ...
 
+    def spent(self, study: str) -> tuple[float, int]:
+        """Returns what a study has cost: device seconds, and bytes of its trials' parts and checkpoints.
+
+        Seconds are of all ended attempts under the study's own leases, by the share of GPUs, or of CPUs
+        where a trial holds no GPU.
+        """
+        ...
+
     def find(self, prefix: str) -> Sequence[TrialKey]:
         """Returns the trial keys that begin with `prefix`, ten at most."""
         ...

@@ -222,6 +222,36 @@ def past(connection: sa.Connection, limit: int) -> list[Past]:
     ]
 
 
+def spent(connection: sa.Connection, study: str) -> tuple[float, int]:
+    """Returns device seconds of a study's own attempts, and bytes of its trials' parts and checkpoints."""
+    own = TRIALS.c.key.in_(needed(study))
+    share = sa.case((TRIALS.c.gpu > 0, TRIALS.c.gpu), else_=TRIALS.c.cpu)
+    # Where a worker does not say how long it took, the registry's clock does.
+    took = sa.case(
+        (ATTEMPTS.c.duration_s > 0, ATTEMPTS.c.duration_s), else_=ATTEMPTS.c.ended_at - ATTEMPTS.c.started_at
+    )
+    rows = connection.execute(
+        sa.select(ATTEMPTS.c.provenance, sa.func.sum(took * share))
+        .join(TRIALS, TRIALS.c.key == ATTEMPTS.c.trial)
+        .where(own, ATTEMPTS.c.ended_at.is_not(None))
+        .group_by(ATTEMPTS.c.provenance)
+    ).all()
+    made = documents(connection, [digest for digest, _ in rows])
+    # An attempt without any is lost: whose it was is not known, and it was tried for this study's sake too.
+    seconds = sum(
+        float(took)
+        for digest, took in rows
+        if digest is None or str(made[digest].get("submission", "")).rpartition("-")[0] in ("", study)
+    )
+    keys = sa.select(TRIALS.c.key).where(own)
+    kept = connection.scalar(
+        sa.select(sa.func.sum(CHECKPOINTS.c.size_bytes)).where(CHECKPOINTS.c.trial.in_(keys))
+    )
+    held = sa.select(TRIALS.c.part).where(own)
+    parts = connection.scalar(sa.select(sa.func.sum(PARTS.c.size_bytes)).where(PARTS.c.id.in_(held)))
+    return seconds, int(kept or 0) + int(parts or 0)
+
+
 def find(connection: sa.Connection, prefix: str) -> list[TrialKey]:
     """Returns the trial keys that begin with `prefix`, ten at most."""
     statement = sa.select(TRIALS.c.key).where(TRIALS.c.key.startswith(prefix, autoescape=True))

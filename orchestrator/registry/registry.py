@@ -155,6 +155,10 @@ class SqlRegistry:
         """Returns how long trials with a result took, the newest of any study."""
         return self._database.read(lambda connection: reading.past(connection, limit))
 
+    def spent(self, study: str) -> tuple[float, int]:
+        """Returns device seconds of a study's own attempts, and bytes of its parts and checkpoints."""
+        return self._database.read(lambda connection: reading.spent(connection, study))
+
     def find(self, prefix: str) -> Sequence[TrialKey]:
         """Returns the trial keys that begin with `prefix`, ten at most."""
         return self._database.read(lambda connection: reading.find(connection, prefix))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, cast
 
+from orchestrator.model.budget import Budget
 from orchestrator.model.plan import Resources
 from orchestrator.model.study import (
     At,
@@ -185,6 +186,21 @@ def resources(file: ResourcesFile) -> Resources:
 def rules(file: StudyFile) -> tuple[ResourceRule, ...]:
     """Returns the resource rules of trainings."""
     return tuple(ResourceRule(when=where(each.when), resources=resources(each)) for each in file.resources)
+
+
+def budget(file: StudyFile, problems: Problems) -> Budget | None:
+    """Returns what the study may cost."""
+    declared = file.budget
+    if declared is None:
+        return None
+    if declared.device_hours is declared.wall is declared.disk_gb is None and not problems.below("budget"):
+        message = "budget: give device_hours, wall (hours) or disk_gb, or several of them"
+        problems.add(("budget",), "missing-key", message, key=True)
+    return Budget(
+        device_s=None if declared.device_hours is None else 3600 * declared.device_hours,
+        wall_s=None if declared.wall is None else 3600 * declared.wall,
+        disk_bytes=None if declared.disk_gb is None else int(1e9 * declared.disk_gb),
+    )
 
 
 def tables(file: StudyFile, problems: Problems) -> tuple[TableSpec, ...]:

@@ -30,7 +30,7 @@ from orchestrator.study.schema_values import (
     Words,
 )
 
-IGNORED = ("search", "budget")
+IGNORED = ("search",)
 
 
 class ResourcesFile(File):
@@ -121,6 +121,14 @@ class TableFile(File):
     caption: Remark = ""
 
 
+class BudgetFile(File):
+    """What a study may cost at most: past it nothing more is begun."""
+
+    device_hours: float | None = Field(None, gt=0, description="Of GPUs, or of CPUs where none is held")
+    wall: float | None = Field(None, gt=0, description="Hours that one driver may go on")
+    disk_gb: float | None = Field(None, gt=0, description="Results and checkpoints")
+
+
 class StudyFile(File):
     """One YAML file: one question, its cells, its test-time conditions, its tables."""
 
@@ -139,7 +147,7 @@ class StudyFile(File):
     plots: dict[Name, PlotFile] = {}
     claims: dict[Name, ClaimFile] = {}
     search: Any = Field(None, description="Ignored in this version")
-    budget: Any = Field(None, description="Ignored in this version")
+    budget: BudgetFile | None = None
     resources: Annotated[
         list[ResourceRuleFile],
         BeforeValidator(_rules),

@@ -91,6 +91,28 @@ class TestPlans:
         assert (measured.config, measured.family) == (trials[key("a")].config, trials[key("e")].family)
         assert len(registry.past(1)) == 1
 
+    def test_what_a_study_spent_is_its_own_attempts(self, registry: SqlRegistry) -> None:
+        half = Resources(cpu=4, gpu=0.5)
+        registry.record(submission("s"), plan_of("s", training("a"), training("b", resources=half)))
+        registry.record(submission("t"), plan_of("t", training("a"), training("c")))
+        for study, name, seconds in (("s", "a", 3.0), ("s", "b", 8.0), ("t", "c", 5.0)):
+            lease = registry.acquire(study, owner(f"d{name}"), 60)
+            (claim,) = registry.claim(lease, [key(name)])
+            done = Outcome(
+                trial=key(name),
+                epoch=claim.epoch,
+                state=State.SUCCEEDED,
+                duration_s=seconds,
+                provenance={"submission": f"{study}-1"},
+                checkpoint=checkpoint(name, claim.epoch),
+            )
+            registry.commit(lease, outcomes=[done], part=part(f"p{name}"))
+            registry.release(lease)
+        size = checkpoint("a", 1).size_bytes + part("pa").size_bytes
+        assert registry.spent("s") == (3.0 + 0.5 * 8.0, 2 * size)  # of a GPU where one is held
+        assert registry.spent("t") == (5.0, 2 * size)  # what the other trained costs its disk alone
+        assert registry.spent("nobody") == (0.0, 0)
+
     def test_a_driven_plan_grows(self, registry: SqlRegistry) -> None:
         whole = plan_of("s", training("a"), training("b", order=1), evaluation("e", "b", order=2))
         first = plan_of("s", training("a"))
