@@ -298,12 +298,20 @@ class Mirror:
                 self._remember(run.study, run.key + ENDED, self._show(tracker, run, ids), ids)
 
     def _picture(self, registry: Registry, study: str) -> Picture | None:
-        """Returns the study as recorded, read again only when it was submitted again."""
+        """Returns the study as recorded, read again only when it was submitted again or has grown."""
         submissions = registry.submissions(study)
         if not submissions:
             return None
         known = self._pictures.get(study)
-        if known is None or known.submission != submissions[-1]:
+        if known is None or known.submission != submissions[-1] or _has_grown(registry, known):
             known = picture(submissions[-1], registry.trials(study), registry.assignments(study))
             self._pictures[study] = known
         return known
+
+
+def _has_grown(registry: Registry, known: Picture) -> bool:
+    """Returns whether seeds were added by the study's rule since it was read."""
+    if not isinstance(known.submission.document.get("seeds"), Mapping):
+        return False
+    counts = registry.counts(known.submission.study).get(known.submission.study, {})
+    return sum(counts.values()) != len(known.trials)

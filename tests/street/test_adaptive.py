@@ -142,3 +142,20 @@ def test_a_driver_that_dies_while_seeds_are_added_is_followed_by_one_that_ends_a
 def orch_damage(orch: Orch) -> list[Any]:
     """Returns what `orch fsck` finds."""
     return list(orch("fsck", "--json").json["damage"])
+
+
+def test_mlflow_shows_the_seeds_that_were_added(tmp_path: Path) -> None:
+    import mlflow
+
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    orch = Orch(directory=tmp_path, environment={"ORCH_MLFLOW_URI": address})
+    done = orch("submit", study(orch, WIDE), "--json").json
+    assert (done["unmirrored"], done["trained"] > 4 * 3) == (0, True)
+    client = mlflow.MlflowClient(address)
+    experiment = client.get_experiment_by_name("orch/adaptive")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    kinds = [run.data.tags["orch.kind"] for run in runs]
+    votes = sum(each["evaluation"] == "vote" for each in orch("show", "adaptive", "--json").json["trials"])
+    assert (kinds.count("training"), kinds.count("gather")) == (done["trained"], votes)
+    assert {run.info.status for run in runs} == {"FINISHED"}
