@@ -66,7 +66,8 @@ class Sizes:
         studies: Studies beside it.
         submitters: Processes that submit at once, on SQLite.
         on_postgres: Likewise on Postgres, 0 for none.
-        studies_each: Studies that each of them submits.
+        studies_each: Studies that each of them submits on SQLite.
+        each_on_postgres: Likewise on Postgres: 32 processes start for minutes on two cores.
         running: Running trials of one driver, on SQLite.
         running_postgres: Likewise on Postgres, 0 for none.
         lease_s: How long a lease lasts in the watch.
@@ -91,6 +92,7 @@ class Sizes:
     submitters: int = 8
     on_postgres: int = 32
     studies_each: int = 20
+    each_on_postgres: int = 4
     running: int = 200
     running_postgres: int = 1000
     lease_s: float = 2.0

@@ -27,7 +27,7 @@ def submitters(sizes: Sizes) -> Iterator[Figure]:
     name = f"errors of {sizes.on_postgres} processes on Postgres"
     with tempfile.TemporaryDirectory(prefix="orch-load-") as folder, postgres() as (url, why):
         if url:
-            yield _submitted("Postgres", folder, url, sizes.on_postgres, sizes.studies_each)
+            yield _submitted("Postgres", folder, url, sizes.on_postgres, sizes.each_on_postgres)
         else:
             yield Figure(name=name, value=None, unit="", goal=0, note=why)
 
