@@ -55,7 +55,7 @@ def test_inline_and_ray_agree_bit_for_bit(
 ) -> None:
     inline = values(tmp_path / "inline", "inline", str(tmp_path / "inline" / "store"), monkeypatch)
     ray = values(tmp_path / "ray", "ray", bucket.objects.uri, monkeypatch)
-    assert {name.split("/")[0] for name in bucket.names()} == {"results", "checkpoints", "logs"}
+    assert {name.split("/")[0] for name in bucket.names()} == {"results", "checkpoints", "logs", "code"}
     # curves of 5 metrics, 2 of the test, 4 of the description, for 4 trainings; 2 for each of 4 conditions
     assert inline.height == 4 * (5 + 2 + 4) + 4 * 2
     assert inline.equals(ray)

@@ -54,7 +54,7 @@ def test_the_tables_are_those_of_a_directory(orch: Orch, bucket: Bucket, tmp_pat
     local = Orch(directory=tmp_path / "local")
     local("submit", local.study(STUDY))
     assert tables(orch) == tables(local)
-    assert {name.split("/")[0] for name in bucket.names()} == {"results", "checkpoints", "logs"}
+    assert {name.split("/")[0] for name in bucket.names()} == {"results", "checkpoints", "logs", "code"}
     assert not (tmp_path / "store").exists()
     everywhere = [
         *map(bucket.read, bucket.names()),
