@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import pytest
+
+# Ray's workers give way to everything else, which here is the other tests: they would starve beside them.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 # Files whose tests start Ray clusters: those of recovery/ follow each other, and so do the others, so that at
 # most two of them run at a time.
