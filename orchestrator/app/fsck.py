@@ -82,7 +82,8 @@ def examine(session: Session, results: ResultStore, checkpoints: CheckpointStore
     where = registry.results(list(statuses))
     held: dict[str, list[TrialKey]] = {part.path: [] for part in parts}
     for key, path in where.items():
-        held[path].append(key)
+        if path in held:  # else it was listed a moment ago: drivers commit meanwhile
+            held[path].append(key)
     damage = [Damage(kind="registry", place="registry", problem=text) for text in registry.damage()]
     for part in parts:
         damage += _of_part(part, sorted(held[part.path]), results)

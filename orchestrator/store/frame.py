@@ -192,10 +192,10 @@ def _observed(
     ).explode("row")
     if pairs.get_column("first").is_duplicated().any():  # several assignments: row by row, as they came
         places = places.sort("row", maintain_order=True)
-    values = measured.drop("part")[places.get_column("row")].lazy()
+    values = _taken(measured.drop("part"), places.get_column("row"))
     if coordinates.width > 1:
         values = values.join(coordinates.lazy(), on="coords", how="left", maintain_order="left")
-    planned = pairs.drop("trial", "first", "after")[places.get_column("pair")].lazy()
+    planned = pairs.drop("trial", "first", "after").lazy().select(pl.all().gather(places.get_column("pair")))
     shared = [label for label in labels if f"={label[1:]}" in coordinates.columns]
     return (
         pl.concat([values, planned], how="horizontal")
@@ -216,6 +216,16 @@ def _observed(
         )
         .collect()
     )
+
+
+def _taken(rows: pl.DataFrame, numbers: pl.Series) -> pl.LazyFrame:
+    """Returns rows by their numbers; all of them in their order, which is the rule, cost nothing."""
+    if (
+        len(numbers) == rows.height
+        and (numbers == pl.int_range(rows.height, dtype=pl.UInt32, eager=True)).all()
+    ):
+        return rows.lazy()
+    return rows.lazy().select(pl.all().gather(numbers))
 
 
 def _pairs(rows: pl.DataFrame, valid: Mapping[TrialKey, str], lines: pl.DataFrame) -> pl.DataFrame:

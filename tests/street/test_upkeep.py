@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app import run
+from orchestrator.app import fsck, run
+from orchestrator.app.session import open_session
 from orchestrator.driver import drive
 from orchestrator.errors import TargetError
+from orchestrator.settings import load_settings
 from tests.street.orch import Orch
 
 STUDY = """
@@ -55,6 +57,14 @@ def test_nothing_is_damaged(orch: Orch) -> None:
     found = orch("--json", "fsck").json
     assert (found["parts"] > 0, found["checkpoints"], found["damage"]) == (True, 6, [])
     assert orch("gc").out.startswith("0 things")
+
+
+def test_a_part_that_is_listed_meanwhile_is_no_damage(orch: Orch, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_session(load_settings({"store": orch.directory / "store"})) as session:
+        listed = session.registry.parts()
+        monkeypatch.setattr(type(session.registry), "parts", lambda registry, keys=None: listed[:-1])
+        found = fsck.examine(session, session.stores.results, session.stores.checkpoints)
+    assert (found.parts, found.damage) == (len(listed) - 1, [])
 
 
 @pytest.mark.parametrize("harm", ["flipped", "cut", "gone"])
