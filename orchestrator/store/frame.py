@@ -27,6 +27,9 @@ ROW_SCHEMA: Mapping[str, pl.DataType] = {
 }
 
 
+_PENDING = TrialStatus()
+
+
 def frame(
     rows: pl.DataFrame,
     valid: Mapping[TrialKey, str],
@@ -57,7 +60,7 @@ def frame(
             f"allowed are those that a scan of the parts gives: {', '.join(ROW_SCHEMA)}"
         )
     lines = _lines(assignments, statuses, dimensions)
-    texts = rows.get_column("coords").unique().sort().to_list()
+    texts = rows.lazy().select(pl.col("coords").unique()).collect().get_column("coords").sort().to_list()
     coordinates, added = _coordinates(texts, dimensions)
     labels = [f"@{each.name}" for each in dimensions]
     return Frame(
@@ -106,7 +109,7 @@ def _told(
     names: Mapping[TrialKey, str],
 ) -> tuple[str, str]:
     """Returns state and message of a trial, as a table is to show them."""
-    status = statuses.get(key, TrialStatus())
+    status = statuses.get(key, _PENDING)
     blocked_by = status.blocked_by
     blocker = None if blocked_by is None else statuses.get(blocked_by)
     if status.state is State.BLOCKED and blocker is not None and blocked_by is not None:
@@ -197,15 +200,15 @@ def _observed(
         values = values.join(coordinates.lazy(), on="coords", how="left", maintain_order="left")
     planned = pairs.drop("trial", "first", "after").lazy().select(pl.all().gather(places.get_column("pair")))
     shared = [label for label in labels if f"={label[1:]}" in coordinates.columns]
+    evaluation = pl.col("evaluation")
+    if (pairs.get_column("asked") != "test").any():
+        evaluation = pl.when(pl.col("asked") == "test").then(evaluation).otherwise(pl.col("asked"))
     return (
         pl.concat([values, planned], how="horizontal")
         # A training's rows say themselves what they are; a condition's rows bear its family's name, the
         # study calls it by the evaluation's.
         .with_columns(
-            pl.when(pl.col("asked") == "test")
-            .then(pl.col("evaluation"))
-            .otherwise(pl.col("asked"))
-            .alias("evaluation"),
+            evaluation.alias("evaluation"),
             *(pl.coalesce(f"={label[1:]}", label).alias(label) for label in shared),
             *(pl.col(f"={label[1:]}").fill_null(ABSENT).alias(label) for label in added),
         )

@@ -122,6 +122,8 @@ class ParquetResults:
             .filter(pl.lit(curves) | (pl.col("evaluation") != "train"))
             .collect()
         )
+        if len(distinct) == 1:
+            return frame.with_columns(part=pl.lit(distinct[0].path))
         # A file's rows follow each other: its name is looked up once, not for each row.
         runs = frame.get_column("part").rle().struct.unnest()
         names = runs.get_column("value").replace_strict(full, return_dtype=pl.String)
