@@ -29,7 +29,7 @@ from orchestrator.app.results import recorded, render_all, try_tables
 from orchestrator.app.session import Session
 from orchestrator.errors import OrchError, UsageError
 from orchestrator.model.plan import TrialStatus
-from orchestrator.model.run import Attempt
+from orchestrator.model.run import Attempt, made_by
 from orchestrator.model.study import Study
 
 FORMAT: Final = "orch-bundle"
@@ -123,7 +123,8 @@ def _files(session: Session, study: Study) -> tuple[dict[str, bytes], dict[str, 
         content, _ = session.stores.results.joined(registry.parts(list(trials)), valid)
         files[RESULTS] = content
     files |= _shown(session, study)
-    for name in sorted({str(made.get("tree")) for made in map(_made, attempts.values()) if made.get("tree")}):
+    trees = {str(made_by(each).get("tree") or "") for each in attempts.values()} - {""}
+    for name in sorted(trees):
         archive = session.stores.code(name)
         if archive is not None:
             files[f"code/{name}"] = archive
@@ -164,10 +165,6 @@ def _status(status: TrialStatus, attempts: Sequence[Attempt]) -> dict[str, Any]:
             {name: value for name, value in asdict(each).items() if name != "trial"} for each in attempts
         ],
     }
-
-
-def _made(attempts: Sequence[Attempt]) -> Mapping[str, Any]:
-    return next((each.provenance for each in reversed(attempts) if each.provenance), {})
 
 
 def _versions() -> dict[str, str]:

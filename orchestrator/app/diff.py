@@ -11,7 +11,7 @@ from orchestrator.app.results import recorded, study_of, try_tables
 from orchestrator.app.session import Session, study_file
 from orchestrator.errors import UsageError
 from orchestrator.model.plan import TrialKey
-from orchestrator.model.run import Attempt
+from orchestrator.model.run import made_by
 
 KINDS = ("study", "config", "results", "code", "environment")
 # Of one attempt rather than of what it runs on.
@@ -168,7 +168,7 @@ def surroundings(session: Session, keys: Sequence[TrialKey], commit: str = "") -
     code: dict[str, set[str]] = {"digest": set(), "commit": {commit} - {""}}
     machines: dict[str, set[str]] = {}
     for key in keys[:200]:  # of a large study a sample tells the machines
-        for name, value in _provenance(session.registry.attempts(key)).items():
+        for name, value in made_by(session.registry.attempts(key)).items():
             if name not in _PASSING:
                 machines.setdefault(name, set()).add(str(value))
     for status in statuses.values():
@@ -176,10 +176,6 @@ def surroundings(session: Session, keys: Sequence[TrialKey], commit: str = "") -
             code["digest"].add(status.code)
             code["commit"].add(status.commit)
     return {"code": _joined(code), "environment": _joined(machines)}
-
-
-def _provenance(attempts: Sequence[Attempt]) -> Mapping[str, Any]:
-    return next((each.provenance for each in reversed(attempts) if each.provenance), {})
 
 
 def _joined(found: Mapping[str, set[str]]) -> dict[str, str]:

@@ -163,11 +163,9 @@ def _time(span: Span) -> str:
     unit, size = next(
         ((unit, size) for unit, size in (("h", 3600.0), ("min", 60.0)) if span.mid >= size), ("s", 1.0)
     )
-    low, mid, high = (
-        f"{each / size:.2g}" if each / size < 10 else f"{each / size:.0f}" for each in _three(span)
-    )
+    low, mid, high = (_rounded(each / size) for each in (span.low, span.mid, span.high))
     return f"about {mid} {unit} ({low} to {high})"
 
 
-def _three(span: Span) -> tuple[float, float, float]:
-    return span.low, span.mid, span.high
+def _rounded(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"

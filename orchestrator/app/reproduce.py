@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from orchestrator.app.inspect import TrialReport, show
 from orchestrator.app.session import Session
 from orchestrator.errors import NotFoundError, TargetError, UsageError
-from orchestrator.model.run import CheckpointRef
+from orchestrator.model.run import CheckpointRef, made_by
 
 Place: TypeAlias = tuple[str, str, int, str]  # evaluation, coords, step, metric
 
@@ -71,7 +71,7 @@ def reproduce(session: Session, prefix: str, *, present: bool = False) -> Reprod
         raise NotFoundError(
             f"trial {report.trial.key} has no result to compare with: it is {report.status.state}"
         )
-    made = _made_by(report)
+    made = made_by(report.attempts)
     tree = "" if present else str(made.get("tree") or "")
     if not tree and not present:
         raise NotFoundError(
@@ -134,10 +134,6 @@ def _checkpoint(session: Session, key: Any) -> CheckpointRef:
     return found
 
 
-def _made_by(report: TrialReport) -> Mapping[str, Any]:
-    return next((each.provenance for each in reversed(report.attempts) if each.provenance), {})
-
-
 def _compared(report: TrialReport, tree: str, found: Mapping[str, Any]) -> Reproduced:
     recorded: dict[Place, float] = {
         (row.evaluation, _coords(row.coords), row.step, row.metric): row.value for row in report.rows
@@ -152,7 +148,7 @@ def _compared(report: TrialReport, tree: str, found: Mapping[str, Any]) -> Repro
         for place in places
         if _bits(recorded.get(place)) != _bits(again.get(place))
     ]
-    before, now = _made_by(report), found["provenance"]
+    before, now = made_by(report.attempts), found["provenance"]
     names = sorted(
         {*before, *now} - {"pid", "lane", "code", "commit", "dirty", "tree", "submission", "notes"}
     )

@@ -94,7 +94,7 @@ def run(
     """
     registry, settings = session.registry, session.settings
     spec = workload_of(study, settings)
-    growth = growth_of(session, lease, study, spec, wanted)
+    growth = _growth(session, lease, study, spec, wanted)
     if growth is not None:
         wanted |= growth().keys()
     trials = {**(growth.plan.trials if growth else {}), **registry.trials(study.name)}
@@ -190,7 +190,7 @@ def run(
     )
 
 
-def growth_of(
+def _growth(
     session: Session, lease: Lease, study: Study, spec: Spec, wanted: frozenset[TrialKey]
 ) -> Growth | None:
     """Returns how the plan of a study grows whose seeds are added by a rule, None for any other."""

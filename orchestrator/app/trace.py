@@ -11,7 +11,7 @@ from orchestrator.app.results import build_tables
 from orchestrator.app.session import Session
 from orchestrator.errors import NotFoundError, OrchError, UsageError
 from orchestrator.model.plan import Trial, TrialKey, TrialStatus
-from orchestrator.model.run import Attempt, CheckpointRef
+from orchestrator.model.run import Attempt, CheckpointRef, made_by
 from orchestrator.model.study import Study
 from orchestrator.model.table import Entry, Table
 from workloads.api import Spec, from_plain
@@ -40,7 +40,7 @@ class Source:
     @property
     def provenance(self) -> Mapping[str, Any]:
         """What is known of the attempt that made the result."""
-        return next((each.provenance for each in reversed(self.attempts) if each.provenance), {})
+        return made_by(self.attempts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +94,6 @@ def trace(
     if not found:
         raise NotFoundError(f"no entry of {table!r} there has trials: attributes describe networks")
     return found
-
-
-def source(session: Session, study: Study, trial: Trial) -> Source:
-    """Returns what is known of a trial and of the trainings that it measured."""
-    return _source(
-        session, workload_of(study, session.settings), session.registry.trials(study.name), trial.key, {}
-    )
 
 
 def _source(

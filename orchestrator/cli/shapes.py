@@ -11,6 +11,7 @@ from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, Tr
 if TYPE_CHECKING:
     from orchestrator.app.inspect import Status, TrialReport
     from orchestrator.app.run import Finish
+    from orchestrator.app.trace import Source
     from orchestrator.model.claim import Judged
     from orchestrator.model.forecast import Forecast, Span
     from orchestrator.model.job import JobStatus
@@ -123,6 +124,40 @@ def cost_shape(cost: Forecast) -> dict[str, Any]:
         "gpu_s": span(cost.gpu_s),
         "wall_s": span(cost.wall_s),
         "slots": cost.slots,
+    }
+
+
+def source_shape(source: Source) -> dict[str, Any]:
+    """Returns a source as plain data."""
+    trial = source.trial
+    return {
+        "trial": trial.key,
+        "label": trial.label,
+        "stage": trial.stage,
+        "seed": trial.seed,
+        "draw": trial.draw,
+        "state": source.status.state.value,
+        "value": source.value,
+        "config": dict(trial.config),
+        "family": trial.family,
+        "parameters": dict(trial.parameters),
+        "attempts": [
+            {
+                "epoch": each.epoch,
+                "outcome": each.outcome,
+                "message": each.message,
+                "started_at": each.started_at,
+                "ended_at": each.ended_at,
+            }
+            for each in source.attempts
+        ],
+        "provenance": dict(source.provenance),
+        "data": source.data,
+        "checkpoint": None
+        if source.checkpoint is None
+        else {"path": source.checkpoint.path, "sha256": source.checkpoint.digest},
+        "reproduce": f"orch reproduce {trial.key} --check",
+        "parents": [source_shape(each) for each in source.parents],
     }
 
 

@@ -26,8 +26,9 @@ def trace(
     from orchestrator.app import trace as tracing
     from orchestrator.app.results import study_of
     from orchestrator.app.session import open_session
+    from orchestrator.cli.shapes import source_shape
     from orchestrator.console.text import safe
-    from orchestrator.console.trace import source_shape, traced_lines
+    from orchestrator.console.trace import traced_lines
 
     with open_session(current.settings()) as session:
         name = study_of(session, study)

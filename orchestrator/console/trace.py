@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.app.diff import Line
@@ -86,40 +86,6 @@ def reproduced_lines(found: Reproduced) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return "nothing" if value is None else f"{value:.17g}"
-
-
-def source_shape(source: Source) -> dict[str, Any]:
-    """Returns a source as plain data."""
-    trial = source.trial
-    return {
-        "trial": trial.key,
-        "label": trial.label,
-        "stage": trial.stage,
-        "seed": trial.seed,
-        "draw": trial.draw,
-        "state": source.status.state.value,
-        "value": source.value,
-        "config": dict(trial.config),
-        "family": trial.family,
-        "parameters": dict(trial.parameters),
-        "attempts": [
-            {
-                "epoch": each.epoch,
-                "outcome": each.outcome,
-                "message": each.message,
-                "started_at": each.started_at,
-                "ended_at": each.ended_at,
-            }
-            for each in source.attempts
-        ],
-        "provenance": dict(source.provenance),
-        "data": source.data,
-        "checkpoint": None
-        if source.checkpoint is None
-        else {"path": source.checkpoint.path, "sha256": source.checkpoint.digest},
-        "reproduce": f"orch reproduce {trial.key} --check",
-        "parents": [source_shape(each) for each in source.parents],
-    }
 
 
 def diff_rows(lines: Sequence[Line]) -> list[tuple[str, str, str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -207,6 +207,11 @@ class Attempt:
     message: str = ""
     traceback: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def made_by(attempts: Sequence[Attempt]) -> Mapping[str, Any]:
+    """Returns the provenance of the attempt that made a result, the last one that has any; else nothing."""
+    return next((each.provenance for each in reversed(attempts) if each.provenance), {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
