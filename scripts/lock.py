@@ -1,4 +1,4 @@
-"""Renews requirements.txt and requirements-dev.txt: every package pinned, with its files' hashes.
+"""Renews requirements*.txt: every package pinned, with its files' hashes.
 
 The files name no index: they install from whatever index pip is set up for.
 """
@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Pinned and hashed; renew with `make lock`.\n"
 FILES: dict[str, list[str]] = {
     "requirements.txt": [],
+    "requirements-server.txt": ["--extra", "server"],
     "requirements-dev.txt": ["--extra", "dev", "--extra", "postgres"],
 }
 

@@ -34,20 +34,10 @@ case $verb in
 start)
     bin=$(find_bin)
     if [ -z "$bin" ]; then
-        # several test processes may find it missing at once
-        exec 9>"${TMPDIR:-/tmp}/orch-postgres-install.lock"
-        flock 9
+        "$(dirname "$0")/debian_package.sh" postgresql
         bin=$(find_bin)
     fi
-    [ -n "$bin" ] || {
-        [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null ||
-            unavailable "Postgres is not installed, and only root could install it with apt-get"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql; } >&2 ||
-            unavailable "Postgres is not installed, and apt-get install postgresql failed"
-        bin=$(find_bin)
-        [ -n "$bin" ] || unavailable "apt-get installed no server that could be found"
-    }
-    exec 9>&- # a server must not inherit the lock
+    [ -n "$bin" ] || unavailable "apt-get installed no server that could be found"
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
     # The path of a socket has room for 107 bytes.

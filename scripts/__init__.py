@@ -1,0 +1,1 @@
+"""Scripts that renew files of the repository."""
