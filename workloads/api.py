@@ -12,6 +12,7 @@ is a whole stand-alone script.
 from __future__ import annotations
 
 import importlib
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,39 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar, Union, get_args, 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Coordinate: TypeAlias = int | str
 T = TypeVar("T")
+
+SECRET = re.compile(r"\$\{secret:([A-Za-z_][A-Za-z0-9_]*)\}")  # how a study refers to a secret
+
+
+class Secret(str):
+    """A text with a secret in it, where a study says `${secret:NAME}`: text like any other to a workload.
+
+    `repr`, `to_plain` and pickles have the reference in place of the value, so that neither a message nor a
+    checkpoint's config nor another process gets it by mistake.
+
+    Attributes:
+        reference: As the study says it.
+    """
+
+    reference: str
+
+    def __new__(cls, value: str, reference: str) -> Secret:
+        """Returns the value, which remembers how it is referred to."""
+        made = super().__new__(cls, value)
+        made.reference = reference
+        return made
+
+    def __repr__(self) -> str:
+        return f"Secret({self.reference!r})"
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (self.reference,)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Secret:
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +68,14 @@ class Placement:
         threads: CPU threads the computation may use.
         devices: Torch device names, one for each local rank.
         memory_fraction: Share of a device's memory, or None for all of it.
+        fused: Whether the networks of a training's seeds are computed as one; asked for only where
+            `Spec.unfused` says nothing against it.
     """
 
     threads: int = 1
     devices: tuple[str, ...] = ("cpu",)
     memory_fraction: float | None = None
+    fused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +114,8 @@ class Report:
         progress: Share of this index's work that is done, 0 to 1, or None when unknown.
         diverged: The training of this index became non-finite and has ended here: an outcome, not an
             error. A non-finite metric value in a training report means the same.
+        notes: How it was computed, plain values by name, for the result's provenance; later ones replace
+            earlier ones of the same name.
     """
 
     index: int = 0
@@ -87,6 +126,7 @@ class Report:
     save: Callable[[Path], None] | None = None
     progress: float | None = None
     diverged: bool = False
+    notes: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Workload(Protocol):
@@ -132,8 +172,38 @@ class Workload(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """An amount of computation, to be compared with other amounts on the same machine.
+
+    Attributes:
+        flops: Floating-point operations: what takes the time where they are many at once.
+        operations: Calls of layers: what takes the time where each is small.
+    """
+
+    flops: float
+    operations: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a training by some config comes to, counted before it is done.
+
+    Attributes:
+        train: All of it: data set, epochs, looks at the validation split and the test.
+        test: One pass over the test split, of which evaluations of the network are multiples.
+    """
+
+    train: Work
+    test: Work
+
+
 def _always_suited(config: Any, parameters: Any) -> str | None:
     return None
+
+
+def _never_fused(config: Any) -> str | None:
+    return "the workload trains the networks of several seeds one after another"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +247,18 @@ class Spec:
         canonical: Maps configs that mean the same computation to one, and fills what depends on
             other fields (class count from the data set, say).
         data_digest: Digest of the data a config reads; constant for known sets.
+        pace: The part of a canonical config that the duration of a training step follows from.
+        unfused: Why the networks of a canonical config's seeds cannot be computed as one, or None when
+            they can (see `Placement.fused`).
+        try_fused: "module:function" from (config, replicas, data, placement) to what a few steps take, which
+            train nothing: {"alone_ms", "together_ms", "device"}, or {"reason"} where trying is not worth it;
+            needed where `unfused` is given.
         runtime: "module:NAME" of the `Workload`.
         data_sets: "module" with `NAMES`, and with `check(name, folder)` and `fetch(name, folder)` that return
             part -> number of images; with `described(name, folder)` too where a study must say more of a set
             than its name: field of its config -> value. Or empty.
+        estimate: "module:function" from a config to its `Cost`, None where only data tell it; or empty.
+        checkpoint_bytes: "module:function" from a config to the bytes of a complete checkpoint, or empty.
         describe: "module:function" from a config to {"parameters", "longest_path", "flops",
             "paths"}, or empty when the workload describes nothing.
         details: "module:function" from a config to what `orch model` says besides: {"path_lengths":
@@ -198,8 +276,13 @@ class Spec:
     recipes: Mapping[str, Any] = field(default_factory=dict)
     canonical: Callable[[Any], Any] = lambda config: config
     data_digest: Callable[[Any], str] = lambda config: ""
+    pace: Callable[[Any], Any] = lambda config: config
+    unfused: Callable[[Any], str | None] = _never_fused
+    try_fused: str = ""
     runtime: str
     data_sets: str = ""
+    estimate: str = ""
+    checkpoint_bytes: str = ""
     describe: str = ""
     details: str = ""
     picture: str = ""
@@ -269,7 +352,7 @@ def to_plain(config: Any, *, defaults: bool = True) -> Any:
         return {str(key): to_plain(value, defaults=defaults) for key, value in config.items()}
     if isinstance(config, list | tuple):
         return [to_plain(value, defaults=defaults) for value in config]
-    return config
+    return config.reference if isinstance(config, Secret) else config
 
 
 def _default(each: Any) -> Any:

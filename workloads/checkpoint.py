@@ -70,9 +70,25 @@ def read_network(folder: Path) -> dict[str, torch.Tensor]:
     return _load(folder / _NETWORK)
 
 
+def stamp(folder: Path) -> tuple[int, int, int]:
+    """Returns what changes when another network is written there: inode, time and size of its file.
+
+    Raises:
+        FileNotFoundError: The directory is no checkpoint.
+    """
+    found = (folder / _NETWORK).stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def read_training(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Returns the further tensors and plain values that `write` was given."""
     return _load(folder / _TENSORS), json.loads((folder / _STATE).read_text("utf-8"))
+
+
+def read_place(folder: Path) -> tuple[int, int, bool]:
+    """Returns where a training stands: finished epochs, mini-batches of the next, whether it ended."""
+    state = json.loads((folder / _STATE).read_text("utf-8"))
+    return int(state["epoch"]), int(state["position"]), state["end"] is not None
 
 
 def _detached(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
-from workloads import training
+from workloads import fused_training, training
 from workloads.api import Condition, Placement, Report, Workload
 from workloads.configs import TrainConfig, canonical
 from workloads.drawing import svg
@@ -30,8 +30,9 @@ class Classification:
         resume: Mapping[int, Path],
         placement: Placement,
     ) -> Iterator[Report]:
-        """Yields the reports of one network for each seed; see `workloads.training.train`."""
-        return training.train(config, seeds=seeds, data=data, resume=resume, placement=placement)
+        """Yields the reports of one network for each seed; see `training` and `fused_training`."""
+        train = fused_training.train if placement.fused and len(seeds) > 1 else training.train
+        return train(config, seeds=seeds, data=data, resume=resume, placement=placement)
 
     def evaluate(
         self,

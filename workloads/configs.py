@@ -13,7 +13,7 @@ from workloads.networks.configs import Network, ResNet
 from workloads.networks.configs import canonical as canonical_network
 from workloads.probe_kinds import PROBED
 from workloads.ranges import count, is_count, one_of, require
-from workloads.recipe import PRECISIONS, SGD, Precision
+from workloads.recipe import MEMORY_FORMATS, PRECISIONS, SGD, MemoryFormat, Precision
 from workloads.schedules import OneCycle, Schedule, Step, Warmup
 
 
@@ -38,6 +38,12 @@ class TrainConfig:
         precision: Of the forward and backward pass in training: "bfloat16" and "float16" compute what is safe
             in half precision, with weights, batch statistics and the update in float32, and float16 with a
             loss scale; "float64" is for tests. Validation and test are in the weights' own precision.
+        memory_format: How filters lie in memory while training, and so what is computed from them:
+            "channels_last", "contiguous" (the plain reference) or "auto", which is channels_last on a CPU and
+            contiguous on a GPU. It moves rounding, nothing else.
+        tf32: Whether a GPU's tensor cores may round the factors of float32 products to 10 bits in training.
+        compile: Whether torch.compile compiles the network for training; its sums are in another order. It
+            takes seconds to minutes for each architecture and size of mini-batch.
         evaluate_every: Epochs between two looks at the validation split; the last epoch always has one.
         probe_every: Epochs between two looks inside the network (`probes`), the last epoch having one too; 0
             for none. It changes nothing that is learnt.
@@ -52,6 +58,9 @@ class TrainConfig:
     initialisation: Initialisation = field(default_factory=He)
     ghost_batch: int | None = None
     precision: Precision = "float32"
+    memory_format: MemoryFormat = "auto"
+    tf32: bool = False
+    compile: bool = False
     evaluate_every: int = 1
     probe_every: int = 0
 
@@ -79,6 +88,9 @@ class TrainConfig:
             "a whole number of at least 2, or null for the whole mini-batch",
         )
         one_of("precision", self.precision, PRECISIONS)
+        one_of("memory_format", self.memory_format, MEMORY_FORMATS)
+        require(isinstance(self.tf32, bool), "tf32", self.tf32, "true or false")
+        require(isinstance(self.compile, bool), "compile", self.compile, "true or false")
         count("evaluate_every", self.evaluate_every, least=1)
         count("probe_every", self.probe_every, least=0)
 
@@ -151,6 +163,12 @@ def _on(network: Network, data: str, facts: DataFacts) -> Network:
     return canonical_network(
         replace(network, classes=facts.classes, in_channels=facts.in_channels, input_size=facts.input_size)
     )
+
+
+def pace(config: TrainConfig) -> tuple[object, ...]:
+    """Returns what the duration of a training step follows from."""
+    step = config.precision, config.memory_format, config.tf32, config.compile
+    return config.data, config.network, config.batch_size, config.ghost_batch, *step
 
 
 def data_digest(config: TrainConfig) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
-from typing import Final, final
+from typing import Final, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +15,63 @@ from torch import Tensor, nn
 from workloads import predictions
 from workloads.collective import Group
 from workloads.configs import TrainConfig
+from workloads.data.sets import Images
+from workloads.faster import channels_last, compiled
 from workloads.ghost import chunk_sizes, shares
 from workloads.loss_scale import LossScale
 from workloads.networks.drawn import Drawn
 from workloads.networks.outputs import cross_entropy_sum
 from workloads.normalisation import Ghost, Synchronised, install, running_statistics
+from workloads.placement import tensor_cores
 from workloads.sgd import FlatSGD
 
 # Classes above which the error among the five highest outputs is measured too: it says nothing of few.
 TOP5_ABOVE: Final = 10
 _HALF: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def has_top5(config: TrainConfig) -> bool:
+    """Returns whether the error among the five highest outputs is measured."""
+    return config.network.classes is not None and config.network.classes > TOP5_ABOVE
+
+
+def nothing(top5: bool, device: torch.device) -> Tensor:
+    """Returns [loss x images, errors, images] of no images, and a fourth where top-5 errors are counted."""
+    return torch.zeros(4 if top5 else 3, dtype=torch.float64, device=device)
+
+
+def half_of(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Returns what the forward pass in training runs in: half precision where the configuration says so."""
+    half = _HALF.get(config.precision)
+    return nullcontext() if half is None else torch.autocast(device.type, dtype=half)
+
+
+class Learns(Protocol):
+    """What a training asks of whatever learns for it.
+
+    Attributes:
+        top5: Whether the error among the five highest outputs is measured too.
+        loss_scale: Of float16, or None.
+    """
+
+    top5: bool
+    loss_scale: LossScale | None
+
+    def nothing(self) -> Tensor:
+        """Returns the sums of no images."""
+        ...
+
+    def outputs(self, split: Images) -> Tensor:
+        """Returns the network's outputs for a whole split."""
+        ...
+
+    def momentum(self) -> Tensor:
+        """Returns the momentum of all parameters, for a checkpoint."""
+        ...
+
+    def set_momentum(self, momentum_P: Tensor) -> None:
+        """Continues with the momentum of a checkpoint."""
+        ...
 
 
 @final
@@ -55,20 +102,31 @@ class Learner:
         self.network = network
         self._config, self._device, self._group = config, device, group
         self._drawn = [part for part in network.modules() if isinstance(part, Drawn)]
-        # on a CPU, filters with channels last make a step 8 % (8x8) to 40 % (32x32) faster
-        self.optimizer = FlatSGD(network, config.optimizer, channels_last=device.type == "cpu")
-        self._half = _HALF.get(config.precision)
+        # images need not be turned: a convolution takes the format of its filters
+        self.optimizer = FlatSGD(network, config.optimizer, channels_last=channels_last(config, device))
+        self._forward = compiled(network) if config.compile else network
         self._dtype = torch.float64 if config.precision == "float64" else torch.float32
         self.loss_scale = LossScale() if config.precision == "float16" else None
-        classes = config.network.classes
-        self.top5 = classes is not None and classes > TOP5_ABOVE
+        self.top5 = has_top5(config)
         # ranks that share statistics have them equal already
         apart = group is not None and config.ghost_batch is not None
         self._statistics = running_statistics(network) if apart else []
 
+    def outputs(self, split: Images) -> Tensor:
+        """Returns the network's outputs for a whole split; see `predictions.outputs`."""
+        return predictions.outputs(self.network, split)
+
+    def momentum(self) -> Tensor:
+        """Returns the momentum of all parameters, for a checkpoint."""
+        return self.optimizer.momentum_P
+
+    def set_momentum(self, momentum_P: Tensor) -> None:
+        """Continues with the momentum of a checkpoint."""
+        self.optimizer.momentum_P.copy_(momentum_P)
+
     def nothing(self) -> Tensor:
         """Returns what `learn` returns for no images."""
-        return torch.zeros(4 if self.top5 else 3, dtype=torch.float64, device=self._device)
+        return nothing(self.top5, self._device)
 
     def learn(self, x_BCHW: Tensor, y_B: Tensor, lr: float, modules: torch.Generator) -> Tensor:
         """Learns from a mini-batch and returns [loss x images, errors, images], float64, of the whole of it.
@@ -104,9 +162,13 @@ class Learner:
         return sums
 
     def _backward(self, x_BCHW: Tensor, y_B: Tensor, images: int, sums: Tensor) -> None:
-        with self._autocast():
-            output = self.network(x_BCHW)
-        if self._half is not None:
+        with tensor_cores(self._config.tf32):
+            self._learn_from(x_BCHW, y_B, images, sums)
+
+    def _learn_from(self, x_BCHW: Tensor, y_B: Tensor, images: int, sums: Tensor) -> None:
+        with half_of(self._config, self._device):
+            output = self._forward(x_BCHW)
+        if self._config.precision in _HALF:
             output = output.float()
         loss = cross_entropy_sum(output, y_B) if len(y_B) else output.sum()  # of nothing: 0
         weight = 1.0 if len(y_B) == images else len(y_B) / images
@@ -120,11 +182,6 @@ class Learner:
             sums[2] += len(y_B)
             if self.top5:
                 sums[3] += predictions.top5_errors(log_BK, y_B)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self._half is None:
-            return nullcontext()
-        return torch.autocast(self._device.type, dtype=self._half)
 
     @torch.no_grad()
     def _shared(self, images: int, sums: Tensor) -> Tensor:

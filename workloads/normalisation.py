@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from workloads.collective import Group
 from workloads.ghost import chunk_sizes
+from workloads.networks.fused_drawn import SomeNorm
 from workloads.networks.path_ensemble import RunningStatistics, SharedConvBN
 
 Normalise: TypeAlias = Callable[
@@ -151,7 +152,7 @@ def install(network: nn.Module, normalise: Normalise) -> None:
     """
     made: dict[int, _BatchNorm] = {}  # a normalisation may sit at two places
     for part in list(network.modules()):
-        if isinstance(part, SharedConvBN):
+        if isinstance(part, SharedConvBN | SomeNorm):
             part.normalise = normalise
         for name, child in part.named_children():
             if isinstance(child, nn.BatchNorm2d):

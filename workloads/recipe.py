@@ -9,6 +9,8 @@ from workloads.ranges import is_finite, one_of, require
 
 Decay: TypeAlias = Literal["all", "filters", "no_bias"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16", "float64"]
+MemoryFormat: TypeAlias = Literal["auto", "channels_last", "contiguous"]
+MEMORY_FORMATS: Final = ("auto", "channels_last", "contiguous")
 PRECISIONS: Final = ("float32", "bfloat16", "float16", "float64")
 
 

@@ -70,6 +70,7 @@ class FlatSGD:
         self._config = config
         ruled = rules(module, config)
         parameters = [each for several in ruled.values() for each in several]
+        self._sizes = [each.numel() for each in parameters]
         with torch.no_grad():
             self._values_P = torch.cat([_turned(each, channels_last).reshape(-1) for each in parameters])
             self.gradients_P = torch.zeros_like(self._values_P)
@@ -90,6 +91,21 @@ class FlatSGD:
     def zero(self) -> None:
         """Clears the gradients, which the next backward pass adds to."""
         self.gradients_P.zero_()
+
+    def positions(self, index: int, parts: int) -> torch.Tensor:
+        """Returns where one of equal parts of every parameter lies in the vectors, in the parameters' order.
+
+        Args:
+            index: Which part.
+            parts: How many lie end to end in each parameter.
+        """
+        starts = accumulate(self._sizes, initial=0)
+        sizes = [size // parts for size in self._sizes]
+        ranges = [
+            torch.arange(start + index * size, start + (index + 1) * size)
+            for start, size in zip(starts, sizes, strict=False)
+        ]
+        return torch.cat(ranges).to(self.momentum_P.device)
 
     @torch.no_grad()
     def step(self, lr: float) -> None:

@@ -6,8 +6,9 @@ from typing import Final
 
 from workloads import families, probe_kinds
 from workloads.api import Spec
-from workloads.configs import TrainConfig, canonical, data_digest
+from workloads.configs import TrainConfig, canonical, data_digest, pace
 from workloads.recipes import RECIPES
+from workloads.unfused import unfused
 
 SPEC: Final = Spec(
     name="classification",
@@ -30,9 +31,14 @@ SPEC: Final = Spec(
     families=families.FAMILIES,
     canonical=canonical,
     data_digest=data_digest,
+    pace=pace,
+    unfused=unfused,
+    try_fused="workloads.fused_trial:try_fused",
     recipes=RECIPES,
     runtime="workloads.classification:WORKLOAD",
     data_sets="workloads.data.sets",
+    estimate="workloads.costs:estimate",
+    checkpoint_bytes="workloads.costs:checkpoint_bytes",
     describe="workloads.classification:describe",
     details="workloads.classification:details",
     picture="workloads.classification:picture",

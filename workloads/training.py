@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from workloads import checkpoint, predictions, probes, ranks
-from workloads.api import Placement, Report
+from workloads.api import Json, Placement, Report
 from workloads.collective import Group
 from workloads.configs import TrainConfig, canonical
 from workloads.data import sets
 from workloads.evaluations.measurement import Measurement
-from workloads.learner import Learner
+from workloads.faster import told
+from workloads.learner import Learner, Learns
 from workloads.networks.build import build, initialise
-from workloads.placement import device_of, placed
+from workloads.placement import device_memory_mb, device_of, placed
 from workloads.schedules import Length, described
 from workloads.streams import Streams, generator
 
@@ -68,6 +69,7 @@ class Training:
         data: sets.DataSet,
         device: torch.device,
         group: Group | None = None,
+        learner: Callable[[nn.Module], Learns] | None = None,
     ) -> None:
         """Initialises a network; see `restore` to continue another's.
 
@@ -77,6 +79,8 @@ class Training:
             data: The data set, on the device.
             device: Where to compute.
             group: The ranks that train it together, or None for one alone.
+            learner: From the network to what learns for it with others, which calls `next_batch` and
+                `learnt`; None for one that `advance` makes learn.
         """
         self.config, self.seed, self._data = config, seed, data
         self.streams = Streams.of(seed)
@@ -84,7 +88,8 @@ class Training:
         initialise(self.network, self.streams.initialisation, config.initialisation)
         self.network.to(device)
         self._group = group
-        self._learner = Learner(self.network, config, device, group)
+        self._alone = Learner(self.network, config, device, group) if learner is None else None
+        self._learner: Learns = self._alone or learner(self.network)  # type: ignore[misc]
         self._loader = sets.loader(data.train, config.data, config.batch_size)
         self._length = Length(epochs=config.epochs, epoch_steps=len(self._loader))
         self._epoch = 0
@@ -92,6 +97,11 @@ class Training:
         self._order = self._loader.order(self.streams.order)
         self._sums = self._learner.nothing()
         self._end: Point | None = None
+
+    @property
+    def epoch_steps(self) -> int:
+        """Returns the number of mini-batches of an epoch."""
+        return len(self._loader)
 
     @property
     def finished_steps(self) -> int:
@@ -104,20 +114,32 @@ class Training:
         Args:
             stop: Asked after every mini-batch.
         """
-        if self._end is not None:
-            return self._end
-        if self._epoch == self.config.epochs:
-            found = self._evaluate(self._data.test, "test")
-            return self._ended(found, diverged=not math.isfinite(found["test_loss"]))
+        if (point := self.finish()) is not None:
+            return point
         while True:
             self._learn()
-            at_end = self._position == len(self._loader)
-            if (at_end or self._position % _LOOK_EVERY == 0) and not bool(self._sums.isfinite().all()):
-                return self._ended(self._epoch_metrics(), diverged=True)
-            if at_end:
-                return self._finish_epoch()
+            if (point := self.look()) is not None:
+                return point
             if stop():
-                return self._point({})
+                return self.here()
+
+    def finish(self) -> Point | None:
+        """Returns the end of a training that has nothing left to learn, tested if need be; else None."""
+        if self._end is None and self._epoch == self.config.epochs:
+            found = self._evaluate(self._data.test, "test")
+            return self._ended(found, diverged=not math.isfinite(found["test_loss"]))
+        return self._end
+
+    def look(self) -> Point | None:
+        """Returns where a training stands after a step if there is anything to tell, else None."""
+        at_end = self._position == len(self._loader)
+        if (at_end or self._position % _LOOK_EVERY == 0) and not bool(self._sums.isfinite().all()):
+            return self._ended(self._epoch_metrics(), diverged=True)
+        return self._finish_epoch() if at_end else None
+
+    def here(self) -> Point:
+        """Returns where a training stands, nothing measured."""
+        return self._point({})
 
     def inside(self) -> Iterator[Measurement]:
         """Yields what is measured inside the network after the epoch that has just ended, if that is due."""
@@ -135,12 +157,34 @@ class Training:
         return generator(f"regularisation/{rank}/{self.finished_steps}", self.seed)
 
     def _learn(self) -> None:
+        assert self._alone is not None
         if self._group is not None:
             self._group.call()
-        x_BCHW, y_B = self._loader.batch(self._order, self._position, self.streams.augmentation)
-        lr = self._lr(self.finished_steps)
-        self._sums += self._learner.learn(x_BCHW, y_B, lr, self.streams.modules)
+        x_BCHW, y_B = self.next_batch()
+        self.learnt(self._alone.learn(x_BCHW, y_B, self.lr, self.streams.modules))
+
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        """Returns images x_BCHW and classes y_B of the next mini-batch, augmented, once."""
+        return self._loader.batch(self._order, self._position, self.streams.augmentation)
+
+    def learnt(self, sums: Tensor) -> None:
+        """Notes that the next mini-batch was learnt from; see `Learner.learn` for its sums."""
+        self._sums += sums
         self._position += 1
+
+    @property
+    def lr(self) -> float:
+        """Returns the learning rate of the next step."""
+        return self._lr(self.finished_steps)
+
+    def notes(self, device: torch.device) -> dict[str, Json]:
+        """Returns how it was computed on a device, for the result's provenance."""
+        waits = self._loader.waits
+        return {
+            **told(self.config, device),
+            **({"loader_waited": round(waits.share, 3)} if waits else {}),
+            **({"device_memory_mb": device_memory_mb(device)} if device.type == "cuda" else {}),
+        }
 
     def rates(self) -> str:
         """Returns where the learning rate changes, as text."""
@@ -167,6 +211,10 @@ class Training:
             metrics |= self._evaluate(self._data.validation, "validation")
             if not math.isfinite(metrics["validation_loss"]):
                 return self._ended(metrics, diverged=True)
+        if (waits := self._loader.waits) is not None:
+            _LOG.info(
+                "epoch %d: the loader was waited for %.0f %% of the time", self._epoch + 1, 100 * waits.share
+            )
         self._next_epoch()
         return self._point(metrics)
 
@@ -177,7 +225,7 @@ class Training:
 
     def _evaluate(self, split: sets.Images, name: str) -> dict[str, float]:
         """Returns loss and errors for a split, their names beginning with the split's."""
-        output = predictions.outputs(self.network, split)
+        output = self._learner.outputs(split)
         log_NK = predictions.log_probabilities(self.network, output)
         loss, error = predictions.measure(log_NK, split.y_N)
         found = {f"{name}_loss": loss, f"{name}_error": error}
@@ -198,7 +246,7 @@ class Training:
     def save(self, folder: Path) -> None:
         """Writes everything that `restore` needs into an existing empty directory."""
         tensors = {f"stream.{name}": state for name, state in self.streams.state().items()}
-        tensors |= {"momentum": self._learner.optimizer.momentum_P, "order": self._order, "sums": self._sums}
+        tensors |= {"momentum": self._learner.momentum(), "order": self._order, "sums": self._sums}
         if self._learner.loss_scale is not None:
             tensors["loss_scale"] = self._learner.loss_scale.state()
         state: dict[str, Any] = {"epoch": self._epoch, "position": self._position, "end": None}
@@ -236,7 +284,7 @@ class Training:
                 if name.startswith("stream.")
             }
         )
-        self._learner.optimizer.momentum_P.copy_(tensors["momentum"])
+        self._learner.set_momentum(tensors["momentum"])
         if self._learner.loss_scale is not None:
             self._learner.loss_scale.set_state(tensors["loss_scale"])
         self._order = tensors["order"]
@@ -284,28 +332,41 @@ def train(
                     training.restore(begun)
             _LOG.info("seed %d: learning rate %g, %s", seed, config.optimizer.lr, training.rates())
             while True:
-                overdue = _alarm(report_every_s)
+                overdue = alarm(report_every_s)
                 with placed(own, training.streams.regularisation):
                     point = training.advance(overdue)
-                # before the report that offers a checkpoint: what it holds is never measured again
-                measurements = training.inside() if point.metrics and not point.ended else iter(())
-                while True:
-                    with placed(own, training.streams.regularisation):
-                        found = next(measurements, None)
-                    if found is None:
-                        break
-                    yield Report(index=index, step=point.step, metrics=found.metrics, coords=found.coords)
-                yield Report(
-                    index=index,
-                    evaluation="test" if point.ended and not point.diverged else "train",
-                    step=point.step,
-                    metrics=point.metrics,
-                    save=_saver(training),
-                    progress=point.progress,
-                    diverged=point.diverged,
-                )
+                yield from reports(training, point, index, own)
                 if point.ended:
                     break
+
+
+def reports(training: Training, point: Point, index: int, placement: Placement) -> Iterator[Report]:
+    """Yields what there is to tell of a training that has stopped at a point.
+
+    Args:
+        training: The training.
+        point: Where it stands.
+        index: Position of its seed.
+        placement: Of this process.
+    """
+    # before the report that offers a checkpoint: what it holds is never measured again
+    measurements = training.inside() if point.metrics and not point.ended else iter(())
+    while True:
+        with placed(placement, training.streams.regularisation):
+            found = next(measurements, None)
+        if found is None:
+            break
+        yield Report(index=index, step=point.step, metrics=found.metrics, coords=found.coords)
+    yield Report(
+        index=index,
+        evaluation="test" if point.ended and not point.diverged else "train",
+        step=point.step,
+        metrics=point.metrics,
+        save=_saver(training),
+        progress=point.progress,
+        diverged=point.diverged,
+        notes=training.notes(device_of(placement)) if point.ended else {},
+    )
 
 
 def load(config: TrainConfig, data: Path, device: torch.device) -> sets.DataSet:
@@ -313,7 +374,8 @@ def load(config: TrainConfig, data: Path, device: torch.device) -> sets.DataSet:
     return sets.load(config.data, data, device)
 
 
-def _alarm(after_s: float) -> Callable[[], bool]:
+def alarm(after_s: float) -> Callable[[], bool]:
+    """Returns what says whether so many seconds have passed since."""
     deadline = time.monotonic() + after_s
     return lambda: time.monotonic() >= deadline
 

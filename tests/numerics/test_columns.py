@@ -112,7 +112,7 @@ def test_re_estimated_statistics_are_torchs(folder: Path, network: Trained, colu
     net = alone(network, column)
     for part in net.modules():
         if isinstance(part, FractalLayer):
-            part.dropout = 0.0
+            part.dropout.rate = 0.0
     batches: Any = Batches(network)
     assert len(list(batches)) == 4  # 1,212 images: the last 188 are left out
     update_bn(batches, net)

@@ -77,7 +77,7 @@ def svhn_files(folder: Path, counts: dict[str, int], seed: int = 0) -> type[Any]
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Makes the files of a set; the table of torchvision's classes is the seam where digests go in."""
+    """Makes the files of a set; torchvision's class is the seam where digests go in."""
 
     def make(name: str) -> Path:
         folder = tmp_path / name
@@ -85,7 +85,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pat
             source = svhn_files(folder, {"train": 450, "extra": 250, "test": 4})
         else:
             source = cifar_files(folder, classes=10 if name == "cifar10" else 100, per_file=200)
-        monkeypatch.setitem(colour.SOURCES, name, source)
+        monkeypatch.setattr(torchvision.datasets, name.upper(), source)
         colour.load.cache_clear()
         return folder
 
@@ -100,7 +100,7 @@ def test_cifar_is_read_as_torchvision_reads_it(name: str, tiny: Callable[[str], 
     folder = tiny(name)
     data: Data = CIFAR10(validation=0) if name == "cifar10" else CIFAR100(validation=0)
     found = sets.load(data, folder, CPU)
-    source = colour.SOURCES[name](str(folder), train=True)
+    source = colour.source(name)(str(folder), train=True)
     assert len(found.train) == len(source) == (1000 if name == "cifar10" else 200)
     assert len(found.validation) == 0
     picture, label = source[7]
@@ -167,7 +167,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytes
             (Path(root) / "half").write_text("written")
             raise OSError("no network")
 
-    monkeypatch.setitem(colour.SOURCES, "cifar10", Broken)
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", Broken)
     with pytest.raises(OSError, match=r"cifar10: could not be downloaded .* no network"):
         sets.fetch("cifar10", tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
@@ -323,3 +323,36 @@ def test_a_network_trains_on_every_set(data: Data, tiny: Callable[[str], Path]) 
 def test_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def test_a_process_keeps_the_sets_that_it_used_last() -> None:
+    def load(size: int) -> sets.DataSet:
+        return sets.load(Digits(size=size), Path("nowhere"), torch.device("cpu"))
+
+    first = load(8)
+    assert load(8) is first
+    # how images are augmented is the loader's
+    assert sets.load(Digits(augmentation="none"), Path("nowhere"), torch.device("cpu")) is first
+    assert sets.load(Digits(), Path("nowhere"), torch.device("meta")) is not first
+    assert load(8) is first
+    for size in range(9, 9 + sets.KEPT):
+        load(size)
+    assert len(sets._kept) == sets.KEPT
+    assert load(8) is not first
+
+
+def test_mini_batches_of_bytes_are_those_of_torchvision_image_by_image() -> None:
+    tv = torchvision.transforms.v2.functional
+    x_NCHW = torch.randint(0, 256, (9, 3, 32, 32), dtype=torch.uint8)
+    mean, std = torch.tensor([0.4914, 0.4822, 0.4465]), torch.tensor([0.247, 0.2435, 0.2616])
+    split = Split(x_NCHW=x_NCHW, y_N=torch.arange(9), mean_C=mean, std_C=std)
+    stream, same = (torch.Generator().manual_seed(4) for _ in range(2))
+    order = torch.randperm(9)
+    found, _ = Loader(split, batch_size=9, padding=4, flips=True).batch(order, 0, stream)
+    shifts = torch.randint(0, 9, (2, 9), generator=same).T.tolist()
+    mirrored = torch.randint(0, 2, (9,), generator=same).tolist()
+    for got, at, (top, left), flip in zip(found, order.tolist(), shifts, mirrored, strict=True):
+        image = tv.normalize(tv.to_dtype(x_NCHW[at], torch.float32, scale=True), mean.tolist(), std.tolist())
+        image = tv.crop(tv.pad(image, [4, 4]), top, left, 32, 32)
+        expected = tv.horizontal_flip(image) if flip else image
+        torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)

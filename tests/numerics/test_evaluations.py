@@ -15,6 +15,7 @@ from workloads.classification import WORKLOAD
 from workloads.configs import TrainConfig
 from workloads.data import sets
 from workloads.data.configs import Digits
+from workloads.evaluations import evaluate as evaluating
 from workloads.evaluations import trained
 from workloads.networks.build import build
 from workloads.networks.configs import Component, PathEnsemble
@@ -124,6 +125,7 @@ def test_conditions_share_one_forward_pass(ensemble: Any, monkeypatch: pytest.Mo
         return forward(self, *args, **kwargs)
 
     monkeypatch.setattr(PathEnsembleNet, "forward", counted)
+    evaluating._last.clear()
     evaluate([folder], *(condition(family, member=p) for family in ("members", "without") for p in MEMBERS))
     assert calls == [256, 194]  # the 450 test images once
 
@@ -164,3 +166,44 @@ def test_a_checkpoint_is_read_once(ensemble: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(trained.checkpoint, "read_network", lambda path: read.append(path) or original(path))
     evaluate([folder], *(condition("members", member=path) for path in MEMBERS))
     assert read == [folder]
+
+
+def test_a_worker_loads_the_networks_of_its_last_bundle_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "net"
+    network = PathEnsemble(depth=8, width=0.25, members=MEMBERS, bn_momentum=0.1)
+    train(TrainConfig(network=network, **RECIPE), folder)
+    loaded: list[Path] = []
+
+    def noted(found: Path, **options: Any) -> trained.Trained:
+        loaded.append(found)
+        return trained.Trained(found, **options)
+
+    monkeypatch.setattr(evaluating, "Trained", noted)
+    asked = condition("members", member="RLR"), condition("without", member="RLR")
+    first = evaluate([folder], *asked)
+    assert evaluate([folder], *asked) == first
+    assert len(loaded) == 1
+    # who stops in the midst leaves nothing behind
+    reports = WORKLOAD.evaluate([folder], list(asked), data=Path("nowhere"), placement=Placement())
+    next(iter(reports))
+    reports.close()  # type: ignore[attr-defined]
+    assert evaluate([folder], *asked) == first
+    assert len(loaded) == 2
+    # neither does a condition that fails
+    with pytest.raises(ValueError, match="family: got 'nothing'"):
+        evaluate([folder], asked[0], condition("nothing"))
+    evaluate([folder], *asked)
+    assert len(loaded) == 3
+    # another network in the same place is another one
+    other = tmp_path / "other"
+    train(TrainConfig(network=network, **RECIPE), other, seed=1)
+    (folder / "network.pt").unlink()
+    (other / "network.pt").rename(folder / "network.pt")
+    assert evaluate([folder], *asked) != first
+    assert len(loaded) == 4
+    monkeypatch.setattr(evaluating, "KEPT_BYTES", 10)
+    evaluate([folder], *asked)
+    evaluate([folder], *asked)
+    assert len(loaded) == 5

@@ -13,6 +13,7 @@ import pytest
 from workloads.drawing import svg
 from workloads.drawing.diagram import Diagram
 from workloads.drawing.layout import crossings, place
+from workloads.networks.build import on_meta
 from workloads.networks.configs import (
     DFN,
     DFNIL,
@@ -35,7 +36,6 @@ from workloads.networks.configs import (
     ResNet,
     ResNetImageNet,
 )
-from workloads.networks.describe import on_meta
 from workloads.networks.sketch import sketch
 from workloads.networks.tracing import GATES, LAYERS, traced
 
@@ -105,6 +105,7 @@ def test_every_layer_is_drawn_once_or_counted(config: Network) -> None:
     assert {source for source, _ in diagram.edges} == set(range(len(diagram.nodes) - 1))
 
 
+@pytest.mark.slow
 def test_deep_networks_stay_readable() -> None:
     shallow, deep = (sketch(on(PreActResNet(depth=depth))) for depth in (20, 1202))
     assert len(deep.nodes) == len(shallow.nodes) < 25

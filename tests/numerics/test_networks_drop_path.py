@@ -243,5 +243,7 @@ def test_dropout_is_for_training_alone_and_at_its_blocks_rate() -> None:
     joins = first.joins
     assert torch.equal(first(images(), joins), blocks_of(plain)[0].train()(images(), joins))
     assert not torch.equal(net.train()(images()), net.train()(images()))
-    rates = [part.dropout for block in blocks_of(net) for part in block.modules() if hasattr(part, "dropout")]
+    rates = [
+        part.dropout.rate for block in blocks_of(net) for part in block.modules() if hasattr(part, "dropout")
+    ]
     assert rates == [0.0] * 7 + [0.3] * 7

@@ -20,9 +20,10 @@ from workloads.networks.configs import (
     FractalNetImageNet,
     Network,
 )
-from workloads.networks.describe import describe, flops, path_lengths
+from workloads.networks.describe import describe, path_lengths
 from workloads.networks.fractal import FractalNetwork, column_state
 from workloads.networks.fractal_block import FractalBlock, mean
+from workloads.networks.operations import operations
 
 THIN = (16, 32, 64, 128, 128)
 SMALL = (6, 8)
@@ -258,8 +259,8 @@ def test_operations_of_columns() -> None:
         for outputs in (16, 32):
             expected += 2 * 9 * side**2 * (inputs * outputs + (layers - 1) * outputs**2)
             inputs, side = outputs, side // 2
-        assert flops(config, column=name) == expected + 2 * 32 * 100
-    assert flops(config, column="full") == flops(config) == describe(config)["flops"]
+        assert operations(config, column=name).flops == expected + 2 * 32 * 100
+    assert operations(config, column="full").flops == operations(config).flops == describe(config)["flops"]
 
 
 # --- columns alone ----------------------------------------------------------------------------------

@@ -37,13 +37,24 @@ def key(each: Printed) -> tuple[str, int, float, str]:
 OTHERS = [each for each in PRINTED if "Table 4" not in each.source]
 
 
-@pytest.mark.parametrize("each", OTHERS, ids=lambda each: "-".join(map(str, key(each))))
+@pytest.mark.parametrize(
+    "each",
+    [
+        pytest.param(
+            each,
+            id="-".join(map(str, key(each))),
+            marks=pytest.mark.slow if each.network.printed_depth > 1000 else (),
+        )
+        for each in OTHERS
+    ],
+)
 def test_what_is_reproduced(each: Printed) -> None:
     for classes in each.classes:
         assert each.gives(counted(each, classes)) == (key(each) not in NOT_REPRODUCED)
     assert each.note or key(each) not in NOT_REPRODUCED
 
 
+@pytest.mark.slow
 def test_table_4_prints_the_resnets_with_100_classes() -> None:
     rows = [each for each in PRINTED if "Table 4" in each.source]
     assert len(rows) == 8 * 4
@@ -81,6 +92,7 @@ def test_only_the_printed_network_has_the_figure() -> None:
     assert figures(ResNet(depth=110, width=2)) == figures(ResNet(depth=20)) == []
 
 
+@pytest.mark.slow
 def test_the_page_on_networks_names_every_kind_and_what_is_not_reproduced() -> None:
     page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
     for kind in get_args(Network):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from workloads import predictions, training
 from workloads.api import Placement
 from workloads.configs import TrainConfig, canonical
 from workloads.data import photo_sets, photos, sets
+from workloads.data.ahead import Waits
 from workloads.data.photo_kinds import ImageFolder, ImageNet
 from workloads.data.photos import MEAN, STD, PhotoLoader, Photos
 from workloads.networks.configs import ResNetImageNet
@@ -335,3 +337,117 @@ def test_a_folder_that_changed_is_told(unpacked: Path) -> None:
 def test_a_field_out_of_range_is_told(make: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
+
+
+# --- ahead of the training --------------------------------------------------------------------------
+
+
+def test_area_draws_what_torchvision_draws_of_photographs_that_no_crop_fits() -> None:
+    for size in ((400, 3), (3, 400), (7, 5), (1, 1)):
+        picture = Image.new("RGB", size)
+        stream = torch.Generator().manual_seed(5)
+        boxes = [draw.box for draw in photos.by_area([picture] * 8, stream=stream)]
+        torch.manual_seed(5)
+        expected = [
+            torchvision.transforms.RandomResizedCrop.get_params(picture, [0.08, 1.0], [3 / 4, 4 / 3])
+            for _ in range(8)
+        ]
+        assert boxes == expected, size
+
+
+@pytest.mark.parametrize("augmentation", ["none", "scale", "area"])
+def test_what_was_decoded_ahead_is_what_is_asked_for(augmentation: str, unpacked: Path) -> None:
+    wanted = data(augmentation=augmentation)
+    split = sets.load(wanted, unpacked, CPU).train
+    assert isinstance(split, Photos)
+    streams = Streams.of(3)
+    one, other = (PhotoLoader(split, wanted, 5).order(streams.order) for _ in range(2))
+    whole = PhotoLoader(split, wanted, 5)
+    for order, position in ((one, 0), (one, 1), (other, 2), (one, 1), (one, 2), (one, 4), (other, 0)):
+        before = streams.augmentation.get_state()
+        plain = torch.Generator()
+        plain.set_state(before)
+        # a loader that has decoded nothing ahead is the plain reference
+        expected = PhotoLoader(split, wanted, 5).batch(order, position, plain)
+        found = whole.batch(order, position, streams.augmentation)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        assert torch.equal(plain.get_state(), streams.augmentation.get_state())
+    streams.augmentation.manual_seed(9)  # moved by somebody else
+    plain = torch.Generator().manual_seed(9)
+    expected = PhotoLoader(split, wanted, 5).batch(other, 1, plain)
+    assert torch.equal(whole.batch(other, 1, streams.augmentation)[0], expected[0])
+
+
+def test_the_next_mini_batch_is_decoded_meanwhile(unpacked: Path) -> None:
+    wanted = data()
+    split = sets.load(wanted, unpacked, CPU).train
+    assert isinstance(split, Photos)
+    read: list[int] = []
+
+    class Noted(photos.Pictures):
+        def read(self, position: int) -> bytes:
+            read.append(position)
+            return source.read(position)
+
+    source, split._source = split._source, Noted()
+    loader = PhotoLoader(split, wanted, 12)
+    loader.batch(torch.arange(24), 0, torch.Generator())
+    deadline = time.monotonic() + 30
+    while len(read) < 24 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert sorted(read) == sorted(split._at)
+
+
+def test_an_error_of_the_next_mini_batch_is_told_when_it_is_its_turn(unpacked: Path) -> None:
+    wanted = data()
+    split = sets.load(wanted, unpacked, CPU).train
+    assert isinstance(split, Photos)
+
+    class Broken(photos.Pictures):
+        def read(self, position: int) -> bytes:
+            if position == split._at[20]:
+                raise OSError("gone")
+            return source.read(position)
+
+    source, split._source = split._source, Broken()
+    loader = PhotoLoader(split, wanted, 12)
+    loader.batch(torch.arange(24), 0, torch.Generator())
+    with pytest.raises(OSError, match="gone"):
+        loader.batch(torch.arange(24), 1, torch.Generator())
+
+
+def test_waiting_is_a_share_of_the_steps() -> None:
+    now = [0.0]
+    waits = Waits(CPU, lambda: now[0])
+
+    def step(*, waited: float, learnt: float, first: bool = False) -> None:
+        waits.asked(first=first)
+        now[0] += waited
+        waits.given()
+        now[0] += learnt
+
+    assert waits.share == 0
+    step(waited=3, learnt=1, first=True)
+    step(waited=3, learnt=100)  # the test of an epoch's end
+    step(waited=3, learnt=2, first=True)
+    step(waited=3, learnt=5)
+    assert waits.share == 12 / (12 + 1 + 2)
+
+
+def test_a_training_tells_how_long_its_loader_was_waited_for(
+    unpacked: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = TrainConfig(
+        data=ImageFolder(
+            path="imagenet", classes=3, digest=photo_sets.digest(unpacked / "imagenet"), size=32, validation=0
+        ),
+        network=ResNetImageNet(depth=18, width=1 / 16),
+        epochs=1,
+        batch_size=8,
+    )
+    with caplog.at_level("INFO", logger="workloads.training"):
+        last = list(training.train(config, seeds=[0], data=unpacked, resume={}, placement=Placement()))[-1]
+    share = last.notes["loader_waited"]
+    assert isinstance(share, float)
+    assert 0 < share < 1
+    assert "epoch 1: the loader was waited for" in caplog.text

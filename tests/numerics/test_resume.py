@@ -127,6 +127,7 @@ report.save(target)
 """
 
 
+@pytest.mark.slow
 def test_another_process_continues_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     expected, final = finish(reports(ENSEMBLE), tmp_path / "undisturbed")
     source, target = tmp_path / "interrupted", tmp_path / "target"

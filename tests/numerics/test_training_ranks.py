@@ -106,6 +106,7 @@ def test_so_they_do_in_single_precision(name: str, tmp_path: Path) -> None:
     assert together == pytest.approx(alone, rel=0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_running_statistics_and_results_agree(tmp_path: Path) -> None:
     config = replace(GHOST, precision="float64", epochs=2)
     ends = {}

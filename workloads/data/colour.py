@@ -18,8 +18,8 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
-import torchvision
 
+from workloads.data import vision
 from workloads.data.configs import CIFAR10, CIFAR100, SVHN
 from workloads.data.split import Split, stratified
 
@@ -33,13 +33,14 @@ PARTS: Final[Mapping[str, Mapping[str, dict[str, Any]]]] = MappingProxyType(
         "svhn": {"train": {"split": "train"}, "extra": {"split": "extra"}, "test": {"split": "test"}},
     }
 )
-SOURCES: Final[dict[str, Callable[..., Any]]] = {
-    "cifar10": torchvision.datasets.CIFAR10,
-    "cifar100": torchvision.datasets.CIFAR100,
-    "svhn": torchvision.datasets.SVHN,
-}
 # of each class, from the training and from the extra images (Zhao et al. 2016, section 6.1)
 ZHAO_HELD_OUT: Final = {"train": 400, "extra": 200}
+
+
+def source(name: str) -> Callable[..., Any]:
+    """Returns torchvision's class of a set."""
+    found: Callable[..., Any] = getattr(vision.datasets(), name.upper())
+    return found
 
 
 @functools.lru_cache(maxsize=2)
@@ -82,7 +83,7 @@ def read(name: str, part: str, folder: Path) -> tuple[torch.Tensor, torch.Tensor
         FileNotFoundError: The files are not there, or not the published ones.
     """
     try:
-        found = SOURCES[name](str(folder), download=False, **PARTS[name][part])
+        found = source(name)(str(folder), download=False, **PARTS[name][part])
     except RuntimeError:  # torchvision's word for files that are missing or differ
         raise FileNotFoundError(
             f"{name}: got no {part} files that match their published md5 in {folder}; "
@@ -126,7 +127,7 @@ def fetch(name: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as waiting:
         try:
             for arguments in PARTS[name].values():
-                SOURCES[name](waiting, download=True, **arguments)
+                source(name)(waiting, download=True, **arguments)
         except (OSError, RuntimeError) as error:
             raise OSError(f"{name}: could not be downloaded into {folder}: {error}") from None
         for found in Path(waiting).iterdir():

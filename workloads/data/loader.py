@@ -5,7 +5,7 @@ Shapes: N images of the set, B of a mini-batch, C channels, H height, W width, P
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 import torch
 from torch.nn import functional
@@ -35,7 +35,12 @@ class Loader:
 
     The order of an epoch comes from one stream and augmentation from another; the position within
     an epoch is an argument, so a loader holds no state that a checkpoint would have to keep.
+
+    Attributes:
+        waits: None: a split in memory is not waited for.
     """
+
+    waits: Final = None
 
     def __init__(
         self, split: Split, *, batch_size: int, padding: int, flips: bool, reflect: bool = False

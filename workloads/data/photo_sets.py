@@ -16,10 +16,8 @@ from types import MappingProxyType
 from typing import Final
 
 import torch
-from torchvision.datasets import ImageFolder as Folders
-from torchvision.datasets import imagenet
-from torchvision.datasets.utils import check_integrity
 
+from workloads.data import vision
 from workloads.data.photo_kinds import ImageFolder, ImageNet, Photographs
 from workloads.data.photos import Photos
 from workloads.data.pictures import Archived, Files, Pictures
@@ -98,7 +96,7 @@ def check(name: str, folder: Path) -> dict[str, int]:
         found = parts(root)
         _published(*found, root)
         if not _unpacked(root):
-            for part in imagenet.ARCHIVE_META:
+            for part in vision.datasets().imagenet.ARCHIVE_META:
                 _whole(root, part)
     return {part: len(each.labels) for part, each in zip(_PARTS, found, strict=True)}
 
@@ -134,7 +132,7 @@ def parts(root: Path) -> tuple[Part, Part]:
     """
     if _unpacked(root):
         return _folders(root)
-    archives = {part: root / name for part, (name, _) in imagenet.ARCHIVE_META.items()}
+    archives = {part: root / name for part, (name, _) in vision.datasets().imagenet.ARCHIVE_META.items()}
     missing = [path.name for path in archives.values() if not path.is_file()]
     if missing:
         raise FileNotFoundError(
@@ -160,7 +158,7 @@ def _folders(root: Path) -> tuple[Part, Part]:
                 f"photographs: got no directory {root / part}; put them there as {part}/CLASS/FILE"
             )
         try:
-            read = Folders(str(root / part))
+            read = vision.datasets().ImageFolder(str(root / part))
         except FileNotFoundError as error:  # a class without an image, or no class at all
             raise FileNotFoundError(f"photographs: {root / part}: {error}") from None
         found.append(
@@ -214,17 +212,17 @@ def _archived(archive: Path, answers: list[str] | None) -> Part:
 
 def _answers(root: Path) -> list[str]:
     """Returns the class names of the validation images, in the order of their file names."""
-    name, _ = imagenet.ARCHIVE_META["devkit"]
+    name, _ = vision.datasets().imagenet.ARCHIVE_META["devkit"]
     _whole(root, "devkit")
     with tempfile.TemporaryDirectory() as place:  # torchvision writes beside the kit, which may be read-only
         (Path(place) / name).symlink_to((root / name).resolve())
-        imagenet.parse_devkit_archive(place)
-        return list(imagenet.load_meta_file(place)[1])
+        vision.datasets().imagenet.parse_devkit_archive(place)
+        return list(vision.datasets().imagenet.load_meta_file(place)[1])
 
 
 def _whole(root: Path, part: str) -> None:
-    name, md5 = imagenet.ARCHIVE_META[part]
-    if not check_integrity(str(root / name), md5):
+    name, md5 = vision.datasets().imagenet.ARCHIVE_META[part]
+    if not vision.datasets().utils.check_integrity(str(root / name), md5):
         raise ValueError(f"imagenet: {root / name} differs from the published file (md5 {md5}); get it again")
 
 

@@ -8,6 +8,7 @@ Shapes: N images, B of a mini-batch, C channels, S side, V views of one image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,9 +16,9 @@ from typing import Final, TypeVar, final
 
 import torch
 from PIL import Image
-from torchvision.transforms import RandomResizedCrop
 
 from workloads.data import pictures
+from workloads.data.ahead import Ahead, Waits, one_ahead
 from workloads.data.photo_kinds import Photographs
 from workloads.data.pictures import Draw, Pictures
 
@@ -28,6 +29,7 @@ STD: Final = (0.229, 0.224, 0.225)
 _SIDES: Final = (256 / 224, 480 / 224)
 _AREA: Final = [0.08, 1.0]
 _ASPECT: Final = [3 / 4, 4 / 3]
+_TRIES: Final = 10
 T = TypeVar("T")
 
 
@@ -67,7 +69,8 @@ class Photos:
 
     def images(self, at_B: torch.Tensor | slice) -> torch.Tensor:
         """Returns the normalised centres (B, C, S, S) of images, float32."""
-        return self._seen(at_B, partial(pictures.centre, size=self.size))
+        positions = range(len(self))[at_B] if isinstance(at_B, slice) else at_B.tolist()
+        return self.normalised(self.centres(positions, torch.get_num_threads()))
 
     def batches(self, size: int) -> Iterator[torch.Tensor]:
         """Yields all images in order, normalised: (B, C, S, S), or with ten crops (B, V, C, S, S).
@@ -76,41 +79,66 @@ class Photos:
             size: Views of a batch; the last may have fewer.
         """
         each = max(1, size // self.crops)
-        show = pictures.centre if self.crops == 1 else pictures.ten
-        for start in range(0, len(self), each):
-            yield self._seen(slice(start, start + each), partial(show, size=self.size))
+        show = partial(pictures.centre if self.crops == 1 else pictures.ten, size=self.size)
+        makers = (
+            partial(self._seen, range(len(self))[start : start + each], show, torch.get_num_threads())
+            for start in range(0, len(self), each)
+        )
+        yield from map(self.normalised, one_ahead(makers))
 
     def drawn(
-        self, at_B: torch.Tensor, draw: Callable[[Sequence[Image.Image]], Sequence[Draw]]
+        self,
+        at_B: Sequence[int],
+        draw: Callable[[Sequence[Image.Image]], Sequence[Draw]],
+        threads: int,
     ) -> torch.Tensor:
-        """Returns one random view of each image (B, C, S, S), float32.
+        """Returns one random view of each image (B, C, S, S), bytes.
 
         Args:
             at_B: Positions.
             draw: Draws the views of a mini-batch, given pictures whose sizes are known.
+            threads: That decode; decoding lets go of the interpreter's lock.
         """
-        with _threads() as pool:
-            opened = list(pool.map(self._opened, at_B.tolist()))
+        with ThreadPoolExecutor(threads) as pool:
+            opened = list(pool.map(self._opened, at_B))
             draws = draw(opened)
             seen = list(pool.map(partial(pictures.view, size=self.size), opened, draws))
-        return self._normalised(seen)
+        return self._ready(seen)
 
-    def _seen(self, at_B: torch.Tensor | slice, show: Callable[[Image.Image], torch.Tensor]) -> torch.Tensor:
-        positions = range(len(self))[at_B] if isinstance(at_B, slice) else at_B.tolist()
-        with _threads() as pool:
-            return self._normalised(list(pool.map(lambda each: show(self._opened(each)), positions)))
+    def centres(self, at_B: Sequence[int], threads: int) -> torch.Tensor:
+        """Returns the centres (B, C, S, S) of images, bytes."""
+        return self._seen(at_B, partial(pictures.centre, size=self.size), threads)
+
+    def normalised(self, x_BCSS: torch.Tensor) -> torch.Tensor:
+        """Returns bytes as normalised images on the device, float32."""
+        x_BCSS = x_BCSS.to(self.y_N.device, non_blocking=True)
+        return (x_BCSS.float() / 255 - self._mean_C11) / self._std_C11
+
+    def _seen(
+        self, at_B: Sequence[int], show: Callable[[Image.Image], torch.Tensor], threads: int
+    ) -> torch.Tensor:
+        with ThreadPoolExecutor(threads) as pool:
+            return self._ready(list(pool.map(lambda each: show(self._opened(each)), at_B)))
 
     def _opened(self, position: int) -> Image.Image:
         return pictures.opened(self._source.read(self._at[position]))
 
-    def _normalised(self, seen: Sequence[torch.Tensor]) -> torch.Tensor:
-        x_BCSS = torch.stack(list(seen)).to(self.y_N.device)
-        return (x_BCSS.float() / 255 - self._mean_C11) / self._std_C11
+    def _ready(self, seen: Sequence[torch.Tensor]) -> torch.Tensor:
+        x_BCSS = torch.stack(list(seen))
+        # pinned memory goes to a GPU beside what it computes
+        return x_BCSS.pin_memory() if self.y_N.device.type == "cuda" else x_BCSS
 
 
 @final
 class PhotoLoader:
-    """Mini-batches of a split of photographs; as `workloads.data.loader.Loader`, it holds no state."""
+    """Mini-batches of a split of photographs; as `workloads.data.loader.Loader`, it holds no state.
+
+    The mini-batch after one that is asked for is decoded while that one is learnt from. What it draws follows
+    from where the stream stands then, so that it is the same as if it were decoded when it is asked for.
+
+    Attributes:
+        waits: How much of the time goes into waiting for it.
+    """
 
     def __init__(self, split: Photos, data: Photographs, batch_size: int) -> None:
         """Prepares a split.
@@ -122,6 +150,8 @@ class PhotoLoader:
         """
         self._split, self._batch_size = split, batch_size
         self._augmentation, self._size = data.augmentation, data.size
+        self._ahead: Ahead[tuple[torch.Tensor, bytes]] = Ahead()
+        self.waits = Waits(split.y_N.device)
 
     def __len__(self) -> int:
         """Returns the number of mini-batches in an epoch."""
@@ -141,12 +171,39 @@ class PhotoLoader:
             position: Number of the mini-batch in the epoch, from 0.
             augmentation: The stream that views are drawn from; it advances.
         """
-        at_B = order[position * self._batch_size : (position + 1) * self._batch_size]
-        y_B = self._split.y_N[at_B.to(self._split.y_N.device)]
+        self.waits.asked(first=position == 0)
+        threads = torch.get_num_threads()
+        at_B = self._at(order, position)
+        before = _bytes(augmentation.get_state())
+        seen_BCSS, after = self._ahead.take((at_B, before), partial(self._made, at_B, before, threads))
+        self.waits.given()
+        augmentation.set_state(_state(after))
+        if position + 1 < len(self):
+            next_B = self._at(order, position + 1)
+            self._ahead.begin((next_B, after), partial(self._made, next_B, after, threads))
+        y_B = self._split.y_N[torch.tensor(at_B, device=self._split.y_N.device)]
+        return self._split.normalised(seen_BCSS), y_B
+
+    def _at(self, order: torch.Tensor, position: int) -> tuple[int, ...]:
+        return tuple(order[position * self._batch_size : (position + 1) * self._batch_size].tolist())
+
+    def _made(self, at_B: Sequence[int], before: bytes, threads: int) -> tuple[torch.Tensor, bytes]:
+        """Returns a mini-batch as bytes, and where the stream stands after it; called in a thread."""
         if self._augmentation == "none":
-            return self._split.images(at_B), y_B
+            return self._split.centres(at_B, threads), before
+        stream = torch.Generator()
+        stream.set_state(_state(before))
         draw = by_area if self._augmentation == "area" else partial(by_scale, size=self._size)
-        return self._split.drawn(at_B, partial(draw, stream=augmentation)), y_B
+        seen_BCSS = self._split.drawn(at_B, partial(draw, stream=stream), threads)
+        return seen_BCSS, _bytes(stream.get_state())
+
+
+def _bytes(state: torch.Tensor) -> bytes:
+    return state.numpy().tobytes()
+
+
+def _state(state: bytes) -> torch.Tensor:
+    return torch.frombuffer(bytearray(state), dtype=torch.uint8)
 
 
 def by_scale(opened: Sequence[Image.Image], *, stream: torch.Generator, size: int) -> list[Draw]:
@@ -168,26 +225,43 @@ def by_scale(opened: Sequence[Image.Image], *, stream: torch.Generator, size: in
 
 
 def by_area(opened: Sequence[Image.Image], *, stream: torch.Generator) -> list[Draw]:
-    """Returns crops of random area and aspect, half of them mirrored, drawn by torchvision.
+    """Returns crops of random area and aspect, half of them mirrored, as torchvision draws them.
+
+    Its RandomResizedCrop draws from torch's global generator, which belongs to the training's own thread.
 
     Args:
         opened: The photographs.
         stream: What is drawn from.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(stream.get_state())  # torchvision draws from torch's global generator
-        boxes = [RandomResizedCrop.get_params(picture, _AREA, _ASPECT) for picture in opened]
-        stream.set_state(torch.get_rng_state())
+    boxes = [_box(picture.height, picture.width, stream) for picture in opened]
     return [
         Draw(side=None, box=box, mirrored=mirrored)
         for box, mirrored in zip(boxes, _mirrored(len(opened), stream), strict=True)
     ]
 
 
+def _box(height: int, width: int, stream: torch.Generator) -> tuple[int, int, int, int]:
+    """Returns top, left, height and width of a crop; after ten that do not fit, the largest centre."""
+    log_aspect = torch.log(torch.tensor(_ASPECT))
+    for _ in range(_TRIES):
+        area = height * width * torch.empty(1).uniform_(*_AREA, generator=stream).item()
+        aspect = torch.exp(
+            torch.empty(1).uniform_(float(log_aspect[0]), float(log_aspect[1]), generator=stream)
+        ).item()
+        wide, high = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < wide <= width and 0 < high <= height:
+            top, left = (
+                int(torch.randint(0, room + 1, (1,), generator=stream))
+                for room in (height - high, width - wide)
+            )
+            return top, left, high, wide
+    wide, high = width, height
+    if width / height < min(_ASPECT):
+        high = round(wide / min(_ASPECT))
+    elif width / height > max(_ASPECT):
+        wide = round(high * max(_ASPECT))
+    return (height - high) // 2, (width - wide) // 2, high, wide
+
+
 def _mirrored(count: int, stream: torch.Generator) -> list[bool]:
     return [bool(each) for each in torch.randint(0, 2, (count,), generator=stream).tolist()]
-
-
-def _threads() -> ThreadPoolExecutor:
-    """Returns as many threads as torch may use here; decoding lets go of the interpreter's lock."""
-    return ThreadPoolExecutor(torch.get_num_threads())

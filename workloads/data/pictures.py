@@ -14,7 +14,8 @@ from typing import final
 
 import torch
 from PIL import Image
-from torchvision.transforms.v2 import functional
+
+from workloads.data import vision
 
 
 class Pictures(ABC):
@@ -77,12 +78,12 @@ def opened(content: bytes) -> Image.Image:
 
 def centre(picture: Image.Image, size: int) -> torch.Tensor:
     """Returns the centre (C, size, size) of a photograph whose shorter side became 8/7 of size, bytes."""
-    return _pixels(functional.center_crop(resized(picture, shorter_side(size)), [size, size]))
+    return _pixels(vision.transforms().center_crop(resized(picture, shorter_side(size)), [size, size]))
 
 
 def ten(picture: Image.Image, size: int) -> torch.Tensor:
     """Returns ten views (V, C, size, size), bytes: corners and centre, and their mirror images."""
-    views = functional.ten_crop(resized(picture, shorter_side(size)), [size, size])
+    views = vision.transforms().ten_crop(resized(picture, shorter_side(size)), [size, size])
     return torch.stack([_pixels(view) for view in views])
 
 
@@ -107,15 +108,15 @@ def view(picture: Image.Image, draw: Draw, size: int) -> torch.Tensor:
     """Returns a drawn view (C, size, size), bytes."""
     top, left, height, width = draw.box
     if draw.side is None:
-        crop = functional.resized_crop(
+        crop = vision.transforms().resized_crop(
             picture.convert("RGB"), int(top), int(left), int(height), int(width), [size, size]
         )
     else:
         whole = resized(picture, draw.side)
         room_y, room_x = whole.height - size, whole.width - size
         at_y, at_x = min(int(top * (room_y + 1)), room_y), min(int(left * (room_x + 1)), room_x)
-        crop = functional.crop(whole, at_y, at_x, size, size)
-    return _pixels(functional.horizontal_flip(crop) if draw.mirrored else crop)
+        crop = vision.transforms().crop(whole, at_y, at_x, size, size)
+    return _pixels(vision.transforms().horizontal_flip(crop) if draw.mirrored else crop)
 
 
 def shorter_side(size: int) -> int:
@@ -125,11 +126,11 @@ def shorter_side(size: int) -> int:
 
 def resized(picture: Image.Image, side: int) -> Image.Image:
     """Returns a photograph in colour whose shorter side has a length, by bilinear interpolation."""
-    found = functional.resize(picture.convert("RGB"), [side])
+    found = vision.transforms().resize(picture.convert("RGB"), [side])
     assert isinstance(found, Image.Image)
     return found
 
 
 def _pixels(picture: object) -> torch.Tensor:
-    pixels: torch.Tensor = functional.pil_to_tensor(picture)
+    pixels: torch.Tensor = vision.transforms().pil_to_tensor(picture)
     return pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
@@ -15,6 +16,8 @@ from workloads.data.photo_kinds import ImageFolder, ImageNet
 from workloads.data.photos import PhotoLoader, Photos
 from workloads.data.split import Split
 
+# Sets that a process keeps on a device: its next trial reads one of them again, mostly.
+KEPT: Final = 2
 Images: TypeAlias = Split | Photos
 
 
@@ -47,17 +50,16 @@ def load(data: Data, folder: Path, device: torch.device) -> DataSet:
         ValueError: The data's digest is not the one that is known.
     """
     if isinstance(data, Digits):
-        return _ready(digits.load(data.size), device)
+        return _moved(digits.load(data.size), device, _ready)
     if isinstance(data, Synthetic):
-        return _ready(synthetic.load(replace(data, augmentation="auto")), device)
+        return _moved(synthetic.load(replace(data, augmentation="auto")), device, _ready)
     if isinstance(data, ImageNet | ImageFolder):
         photos = [each.on(device) for each in photo_sets.load(replace(data, augmentation="auto"), folder)]
         return DataSet(train=photos[0], validation=photos[1], test=photos[2])
-    train, validation, test = colour.load(replace(data, augmentation="auto"), folder)
-    return DataSet(train=_on(train, device), validation=_on(validation, device), test=_on(test, device))
+    return _moved(colour.load(replace(data, augmentation="auto"), folder), device, _whole)
 
 
-NAMES: Final = ("digits", "synthetic", *colour.SOURCES, *photo_sets.NAMES)
+NAMES: Final = ("digits", "synthetic", *colour.PARTS, *photo_sets.NAMES)
 
 
 def check(name: str, folder: Path) -> dict[str, int]:
@@ -73,7 +75,7 @@ def check(name: str, folder: Path) -> dict[str, int]:
     """
     if name in photo_sets.NAMES:
         return photo_sets.check(name, folder)
-    if name in colour.SOURCES:
+    if name in colour.PARTS:
         return colour.check(name, folder)
     if name not in NAMES:
         raise ValueError(f"data set: got {name!r}, allowed is one of {', '.join(NAMES)}")
@@ -88,7 +90,7 @@ def fetch(name: str, folder: Path) -> dict[str, int]:
         OSError: No network, no room, or files that are not the published ones; nothing is left behind.
         ValueError: An unknown set.
     """
-    if name in colour.SOURCES:
+    if name in colour.PARTS:
         colour.fetch(name, folder)
     return check(name, folder)
 
@@ -119,6 +121,30 @@ def loader(split: Images, data: Data, batch_size: int) -> Loader | PhotoLoader:
     )
 
 
+_kept: list[tuple[tuple[Split, Split, Split], torch.device, DataSet]] = []
+
+
+def _moved(
+    parts: tuple[Split, Split, Split],
+    device: torch.device,
+    move: Callable[[tuple[Split, Split, Split], torch.device], DataSet],
+) -> DataSet:
+    """Returns a set on a device; of the last `KEPT` that a process used, what is there already.
+
+    Args:
+        parts: The set in memory; the same object is the same set.
+        device: The device.
+        move: Brings it there.
+    """
+    for place, (known, where, found) in enumerate(_kept):
+        if known is parts and where == device:
+            _kept.append(_kept.pop(place))
+            return found
+    _kept.append((parts, device, move(parts, device)))
+    del _kept[:-KEPT]
+    return _kept[-1][2]
+
+
 def _ready(parts: tuple[Split, Split, Split], device: torch.device) -> DataSet:
     """Returns small sets normalised once for all."""
     std_C, mean_C = torch.std_mean(parts[0].x_NCHW, dim=(0, 2, 3), correction=0)
@@ -128,6 +154,12 @@ def _ready(parts: tuple[Split, Split, Split], device: torch.device) -> DataSet:
         return Split(x_NCHW=x_NCHW.to(device), y_N=split.y_N.to(device))
 
     return DataSet(train=ready(parts[0]), validation=ready(parts[1]), test=ready(parts[2]))
+
+
+def _whole(parts: tuple[Split, Split, Split], device: torch.device) -> DataSet:
+    """Returns sets of bytes as they are."""
+    train, validation, test = (_on(each, device) for each in parts)
+    return DataSet(train=train, validation=validation, test=test)
 
 
 def _on(split: Split, device: torch.device) -> Split:

@@ -21,7 +21,7 @@ from workloads.data.sets import Images
 from workloads.evaluations.measurement import Measurement
 from workloads.evaluations.trained import Trained
 from workloads.networks.configs import FractalColumn, FractalNet, FractalNetImageNet
-from workloads.networks.describe import flops
+from workloads.networks.operations import operations
 
 # Forward passes before the first that is timed: memory is taken and algorithms are chosen in them.
 _WARM_UP = 5
@@ -56,7 +56,7 @@ def anytime(
             metrics = {
                 "test_error": predictions.measure(log_NK, network.test.y_N)[1],
                 "depth": config.column_depth(name),
-                "flops": flops(config, column=name),
+                "flops": operations(config, column=name).flops,
                 "latency_s": _latency_s(network, name, parameters),
             }
         yield Measurement(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 
-from workloads import streams
+from workloads import checkpoint, streams
 from workloads.api import Condition, Placement, Report, from_plain
 from workloads.evaluations import columns, folded, lesions, members, paths, scalings, vote
 from workloads.evaluations.measurement import Measurement
@@ -34,6 +34,11 @@ _MEASURED: Final[dict[str, Callable[[list[Trained], Any, torch.Generator], Itera
     "columns": columns.columns,
     "anytime": columns.anytime,
 }
+_Key: TypeAlias = tuple[str, tuple[int, int, int], str, str]
+# Networks of the last call that came to its end: the next bundle of a worker measures them again, mostly.
+# Larger ones than this would be in the way of its next training.
+KEPT_BYTES: Final = 256 * 2**20
+_last: Final[dict[_Key, Trained]] = {}
 
 
 def evaluate(
@@ -53,7 +58,14 @@ def evaluate(
     """
     device = device_of(placement)
     with placed(placement):
-        networks = [Trained(folder, data=data, device=device) for folder in checkpoints]
+        keys = [_identity(folder, data, device) for folder in checkpoints]
+        # taken away, so that whoever is interrupted in the midst of a change leaves nothing changed behind
+        kept = {key: found for key, found in _last.items() if key in keys}
+        _last.clear()
+        networks = [
+            kept.get(key) or Trained(folder, data=data, device=device)
+            for key, folder in zip(keys, checkpoints, strict=True)
+        ]
     for index, condition in enumerate(conditions):
         with placed(placement):
             measurements = iter(_measurements(networks, condition))
@@ -64,6 +76,14 @@ def evaluate(
             if found is None:
                 break
             yield Report(index=index, metrics=found.metrics, coords=found.coords, progress=found.progress)
+    if sum(each.bytes for each in networks) <= KEPT_BYTES:
+        _last.update(zip(keys, networks, strict=True))
+
+
+def _identity(folder: Path, data: Path, device: torch.device) -> _Key:
+    """Returns what tells one loaded checkpoint from another: its file, and where its network is."""
+    found = checkpoint.stamp(folder)
+    return (str(folder.resolve()), found, str(data), str(device))
 
 
 def _measurements(networks: list[Trained], condition: Condition) -> Iterable[Measurement]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from scipy import stats
 
 from workloads import predictions
 from workloads.evaluations import measurement
@@ -72,6 +71,8 @@ def reorder(
     groups = swappable(network.config.network)
     order = swapped(_modules(network), groups, parameters.swaps, generator)
     free = [position for group in groups for position in group]
+    from scipy import stats  # a second of every worker, of which few come here
+
     tau = float(stats.kendalltau(free, [order[position] for position in free]).statistic)
     yield _run(network, {"order": order}, kendall_tau=tau)
 

@@ -40,6 +40,11 @@ class Trained:
         self.test: sets.Images = loaded.test
         self._output: torch.Tensor | None = None
 
+    @property
+    def bytes(self) -> int:
+        """Returns the size of its weights and buffers."""
+        return sum(each.numel() * each.element_size() for each in self.network.state_dict().values())
+
     def output(self) -> torch.Tensor:
         """Returns its output for the test split, (N, K) or (M, N, K), float64, computed at the first call."""
         if self._output is None:

@@ -66,6 +66,12 @@ def build(config: Network) -> nn.Module:
         return _MAKERS[type(config)](config)
 
 
+def on_meta(config: Network) -> nn.Module:
+    """Returns the network in evaluation mode, without memory for its weights."""
+    with torch.device("meta"):
+        return build(config).eval()
+
+
 def initialise(module: nn.Module, generator: torch.Generator, scheme: Initialisation = _HE) -> None:
     """Leaves a network with fresh weights that depend on the generator's state and nothing else.
 

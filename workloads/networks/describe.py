@@ -5,17 +5,13 @@ Source: Zhao et al. 2016: Table 4 (parameters), section 3.1 (paths, depth), Tabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
-import torch
 from torch import fx, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from workloads.networks.build import build
+from workloads.networks.build import on_meta
 from workloads.networks.configs import Network
-from workloads.networks.layers import given
+from workloads.networks.operations import operations
 from workloads.networks.tracing import GATES, LAYERS, sources, traced
 
 
@@ -50,34 +46,9 @@ def _describe(config: Network) -> dict[str, int]:
     return {
         "parameters": parameters,
         "longest_path": max(lengths),
-        "flops": _flops(net, config, {}),
+        "flops": operations(config).flops,
         "paths": sum(lengths.values()),
     }
-
-
-def flops(config: Network, **options: Any) -> int:
-    """Returns the floating-point operations of one image's forward pass, counted as `describe` does.
-
-    Args:
-        config: A configuration with classes, in_channels and input_size filled.
-        options: Handed to the network's forward pass.
-
-    Raises:
-        ValueError: A field is None.
-    """
-    return _flops(on_meta(config), config, options)
-
-
-def _flops(net: nn.Module, config: Network, options: Mapping[str, Any]) -> int:
-    """Returns the operations of a network on the meta device, whose normalisation it takes out."""
-    size = given(config, "input_size")
-    with torch.device("meta"):
-        image_1CHW = torch.empty(1, given(config, "in_channels"), size, size)
-    _strip(net)
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        net(image_1CHW, **options)
-    return int(counter.get_total_flops())
 
 
 def path_lengths(config: Network) -> dict[int, int]:
@@ -92,20 +63,6 @@ def path_lengths(config: Network) -> dict[int, int]:
         ValueError: One of them is None.
     """
     return _path_lengths(on_meta(config))
-
-
-def on_meta(config: Network) -> nn.Module:
-    """Returns the network in evaluation mode, without memory for its weights."""
-    with torch.device("meta"):
-        return build(config).eval()
-
-
-def _strip(net: nn.Module) -> None:
-    """Takes batch normalisation out: it changes no shape, is not counted, and is slow on the meta device."""
-    for part in net.modules():
-        for name, child in part.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(part, name, nn.Identity())
 
 
 def _path_lengths(net: nn.Module) -> dict[int, int]:

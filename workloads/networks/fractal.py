@@ -96,10 +96,17 @@ class FractalNetwork(nn.Module):
         if isinstance(config, Joined):
             self._drop_paths = DropPaths(config.drop_path, config.local_rate)
         self._drawn: list[Joins] | None = None
+        paths = isinstance(config, Joined) and config.drop_path != "none"
+        self._draws = paths or any(config.rates)
 
     def draw(self, generator: torch.Generator) -> None:
         """Decides what the next forward pass in training mode averages; see `Drawn`."""
         self._drawn = self._drop_paths.draw(list(self._fractal_blocks()), generator)
+
+    @property
+    def draws(self) -> bool:
+        """Returns whether mini-batches leave out paths or values."""
+        return self._draws
 
     @property
     def drawn(self) -> list[Joins] | None:

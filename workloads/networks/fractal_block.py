@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from workloads.networks.fractal_configs import Kernels
-from workloads.networks.layers import Norm
+from workloads.networks.layers import Norm, sided
 
 # place -> columns whose outputs are averaged there; places that nothing leads to may be missing
 Joins: TypeAlias = Mapping[int, tuple[int, ...]]
@@ -54,6 +54,23 @@ class LayerForm:
 
 
 @final
+class Dropout(nn.Module):
+    """Drops single values in training, and scales what it keeps.
+
+    Attributes:
+        rate: Probability that a value is dropped.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Returns the values that are kept, scaled."""
+        return F.dropout(x_NCHW, self.rate, self.training) if self.rate else x_NCHW
+
+
+@final
 class FractalLayer(nn.Module):
     """Convolution, dropout, batch normalisation and ReLU.
 
@@ -77,15 +94,21 @@ class FractalLayer(nn.Module):
         )
         norm = form.norm
         self.bn = nn.BatchNorm2d(outputs, eps=norm.eps, momentum=norm.momentum, affine=not form.caffe)
-        self.dropout = form.dropout
+        self.dropout = Dropout(form.dropout)
+        self._shares, self.sided = [share for share in shares if share], False
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Returns the layer's output, of the input's side."""
         parts_NCHW = [conv(x_NCHW) for conv in self.convs]
-        y_NCHW = parts_NCHW[0] if len(parts_NCHW) == 1 else torch.cat(parts_NCHW, 1)
-        if self.dropout:
-            y_NCHW = F.dropout(y_NCHW, self.dropout, self.training)
-        return F.relu(self.bn(y_NCHW), inplace=True)
+        y_NCHW = parts_NCHW[0] if len(parts_NCHW) == 1 else self._beside(parts_NCHW)
+        return F.relu(self.bn(self.dropout(y_NCHW)), inplace=True)
+
+    def _beside(self, parts_NCHW: Sequence[Tensor]) -> Tensor:
+        """Returns the channels of several tensors, those of each replica together."""
+        if not self.sided:
+            return torch.cat(list(parts_NCHW), 1)
+        split = [sided(each, share) for each, share in zip(parts_NCHW, self._shares, strict=True)]
+        return torch.cat(split, 2).flatten(1, 2)
 
 
 @final
@@ -159,11 +182,13 @@ class FractalBlock(nn.Module):
             joins: What is averaged at each place.
         """
         values = {0: x_NCHW}
-        for place in self._needed(joins):
-            values[place] = mean([self._branch(column, place, values) for column in joins[place]])
+        for place in self.needed(joins):
+            values[place] = mean(
+                [self.branch(each, place, values[place - self.spans[each]]) for each in joins[place]]
+            )
         return values[self.depth]
 
-    def _needed(self, joins: Joins) -> list[int]:
+    def needed(self, joins: Joins) -> list[int]:
         """Returns the places that lead to the last one, in order."""
         wanted = {self.depth}
         for place in range(self.depth, 0, -1):
@@ -171,10 +196,16 @@ class FractalBlock(nn.Module):
                 wanted |= {place - self.spans[column] for column in joins[place]}
         return sorted(wanted - {0})
 
-    def _branch(self, column: int, place: int, values: Mapping[int, Tensor]) -> Tensor:
-        span = self.spans[column]
-        layer = cast(nn.ModuleList, self.columns[column])[place // span - 1]
-        y_NCHW = cast(Tensor, layer(values[place - span]))
+    def branch(self, column: int, place: int, x_NCHW: Tensor) -> Tensor:
+        """Returns a column's input of the join at a place.
+
+        Args:
+            column: The column.
+            place: Where its layer ends.
+            x_NCHW: The value at the place where that layer begins.
+        """
+        layer = cast(nn.ModuleList, self.columns[column])[place // self.spans[column] - 1]
+        y_NCHW = cast(Tensor, layer(x_NCHW))
         if self._pool and place == self.depth:
             y_NCHW = F.max_pool2d(y_NCHW, 2)
         key = f"{column}_{place}"

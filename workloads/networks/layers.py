@@ -139,6 +139,11 @@ def shortcut(inputs: int, outputs: int, *, norm: Norm) -> nn.Module:
     return ConvBN(inputs, outputs, kernel=1, relu=False, norm=norm)
 
 
+def sided(x_NCHW: Tensor, channels: int) -> Tensor:
+    """Returns a view (N, replicas, C of one, H, W) of replicas side by side; see `fused`."""
+    return x_NCHW.view(len(x_NCHW), -1, channels, *x_NCHW.shape[2:])
+
+
 def norm_of(config: Common) -> Norm:
     """Returns the configuration's constants of batch normalisation."""
     return Norm(eps=config.bn_eps, momentum=config.bn_momentum)

@@ -69,6 +69,11 @@ class PreActNet(nn.Module):
             self._dropped = frozenset(torch.randperm(count, generator=generator)[self._trained :].tolist())
 
     @property
+    def draws(self) -> bool:
+        """Returns whether mini-batches leave out modules."""
+        return bool(self._keeps) or self._trained is not None
+
+    @property
     def dropped(self) -> frozenset[int]:
         """Returns the modules that the next forward pass in training mode leaves out."""
         return self._dropped

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workloads.networks.layers import Norm
+from workloads.networks.layers import Norm, sided
 
 
 @final
@@ -79,6 +79,7 @@ class PreActModule(nn.Module):
         )
         self.gate = None if gate_bias is None else Gate(inputs, outputs, stride=stride, bias=gate_bias)
         self.factor = 1.0  # of the branch in evaluation mode
+        self.inputs, self.sided = inputs, False
 
     def skip(self, x_NCHW: Tensor) -> Tensor:
         """Returns what the skip connection carries; a highway's is gated."""
@@ -128,4 +129,8 @@ class PreActModule(nn.Module):
     def _short(self, x_NCHW: Tensor) -> Tensor:
         if self.stride != 1:
             x_NCHW = x_NCHW[:, :, :: self.stride, :: self.stride]
-        return F.pad(x_NCHW, (0, 0, 0, 0, 0, self.grows)) if self.grows else x_NCHW
+        if not self.grows:
+            return x_NCHW
+        if not self.sided:
+            return F.pad(x_NCHW, (0, 0, 0, 0, 0, self.grows))
+        return F.pad(sided(x_NCHW, self.inputs), (0, 0, 0, 0, 0, self.grows)).flatten(1, 2)

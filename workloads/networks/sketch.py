@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from workloads.drawing.diagram import Diagram, Frame, Node
+from workloads.networks.build import on_meta
 from workloads.networks.configs import Network
-from workloads.networks.describe import describe, on_meta
+from workloads.networks.describe import describe
 from workloads.networks.repeats import Part, folded
 from workloads.networks.tracing import GATES, LAYERS, sources, traced
 

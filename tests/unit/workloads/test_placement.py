@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -36,3 +39,43 @@ def test_settings_come_back_after_an_error() -> None:
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+SPARE = """
+import sys
+from pathlib import Path
+from workloads.api import Placement
+from workloads.classification import describe
+from workloads.configs import TrainConfig
+from workloads.training import train
+for report in train(TrainConfig(epochs=1), seeds=range(1), data=Path(), resume={}, placement=Placement()):
+    pass
+describe(TrainConfig())
+spared = ("torch._dynamo", "torch._inductor", "torchvision", "scipy", "sympy", "triton")
+print([name for name in spared if name in sys.modules])
+"""
+
+
+def test_a_training_on_digits_loads_nothing_that_it_does_not_need() -> None:
+    done = subprocess.run([sys.executable, "-c", SPARE], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+LATER = """
+import sys
+import torch
+from workloads.api import Placement
+from workloads.faster import compiled
+from workloads.placement import placed
+with placed(Placement()):
+    before = "torch._inductor" in sys.modules
+    compiled(torch.nn.Linear(2, 2))
+    within = torch._inductor.config.deterministic
+print(before, within, torch._inductor.config.deterministic, torch.are_deterministic_algorithms_enabled())
+"""
+
+
+@pytest.mark.slow
+def test_a_compiler_that_is_loaded_later_knows_what_was_set() -> None:
+    done = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["False", "True", "False", "False"], done.stderr
