@@ -6,6 +6,7 @@ study means: that is in its file.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_serializer, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -24,9 +25,12 @@ from pydantic_settings import (
 )
 
 from orchestrator.errors import UsageError
+from orchestrator.model.groups import node_groups
+from orchestrator.model.notice import NotifyRule, rules_of
 from orchestrator.model.place import checked, masked
 
 PROJECT_FILE = "orch.toml"
+_SECRET = frozenset({"notify", "webhook"})  # what was got there is not printed
 
 
 class Settings(BaseSettings):
@@ -59,6 +63,11 @@ class Settings(BaseSettings):
         None,
         description="Address of a Ray cluster's dashboard, http://HOST:8265: where --no-wait starts drivers.",
     )
+    scales_to: str | None = Field(
+        None,
+        description="Nodes that the cluster's autoscaler may have in all, those that stand counted in: "
+        "'8 x 16 CPU + 64 GB, 4 x 8 CPU + 1 GPU + 32 GB'; default: those that stand.",
+    )
     max_concurrent: int | None = Field(
         None, ge=1, description="Bundles at once, at most; default: what fits."
     )
@@ -70,6 +79,11 @@ class Settings(BaseSettings):
         gt=0,
         description="A worker that makes no progress for so long is ended, and its trials are tried again.",
     )
+    min_free_gb: float = Field(
+        1.0,
+        ge=0,
+        description="Free GB of the store's disk below which nothing is submitted, resumed, imported.",
+    )
     lease_s: float = Field(60.0, ge=2, description="A driver that is silent for so long has lost its study.")
     mirror_wait_s: float = Field(
         60.0, ge=0, description="How long the end of a submission waits for MLflow to catch up."
@@ -77,15 +91,49 @@ class Settings(BaseSettings):
     workload_modules: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Packages that `workload: package.module:SPEC` may name."
     )
+    secrets_file: Path | None = Field(
+        None,
+        description='File of NAME = "value" for ${secret:NAME}, mode 0600; ORCH_SECRET_NAME comes first.',
+    )
+    notify: tuple[NotifyRule, ...] = Field(
+        (),
+        description="Whom to tell of what: [[notify]] tables, each with a command or a webhook, and `on`.",
+    )
+    notify_wait_s: float = Field(
+        10.0, gt=0, description="How long a notification may take, and the end of a submission waits for it."
+    )
 
     targets: dict[str, dict[str, Any]] = Field(
-        {}, description="Settings of each machine or cluster: [targets.NAME] in a file."
+        {}, repr=False, description="Settings of each machine or cluster: [targets.NAME] in a file."
     )
 
     @field_validator("store", mode="before")
     @classmethod
     def _place(cls, value: Any) -> Any:
         return checked(os.fspath(value)) if isinstance(value, str | os.PathLike) else value
+
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _rules(cls, value: Any) -> Any:
+        return rules_of(value)
+
+    @field_serializer("notify", when_used="json")
+    def _shown_rules(self, value: tuple[NotifyRule, ...]) -> list[dict[str, Any]]:
+        return [rule.shown() for rule in value]
+
+    @field_serializer("registry_url", "mlflow_uri", when_used="json")
+    def _shown_url(self, value: str | None) -> str | None:
+        return None if value is None else masked(value)
+
+    @field_serializer("targets", when_used="json")
+    def _shown_targets(self, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: {key: _shown(key, own) for key, own in table.items()} for name, table in value.items()}
+
+    @field_validator("scales_to")
+    @classmethod
+    def _groups(cls, value: str | None) -> str | None:
+        node_groups(value or "")
+        return value
 
     @field_validator("workload_modules", mode="before")
     @classmethod
@@ -164,15 +212,32 @@ def _made(values: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
             known = name in given or name not in values
             source = _source(name, given) if known else "target"
             allowed = ", ".join(Settings.model_fields)
-            hint = f"; known settings: {allowed}" if problem["type"] == "extra_forbidden" else ""
+            if problem["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+                meant = f"; did you mean {near[0]!r}?" if near else ""
+                lines.append(f"unknown setting {name!r} ({source}){meant}; known settings: {allowed}")
+                continue
             got = problem["input"]
-            shown = masked(got) if isinstance(got, str) else got
-            lines.append(f"setting {name!r} ({source}): {problem['msg']}, got {shown!r}{hint}")
+            told = masked(got) if isinstance(got, str) else got
+            shown = "" if _SECRET & set(map(str, problem["loc"])) else f", got {told!r}"
+            lines.append(f"setting {name!r} ({source}): {problem['msg']}{shown}")
         raise UsageError("\n".join(lines)) from None
     except SettingsError as error:
         raise UsageError(str(error)) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{PROJECT_FILE} or {user_file()}: not valid TOML: {error}") from None
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Returns a setting of a target as it may be printed."""
+    if name == "notify":
+        try:
+            return [rule.shown() for rule in rules_of(value)]
+        except ValueError as error:
+            return str(error)
+    if name == "webhook":
+        return "***"
+    return masked(value) if isinstance(value, str) else value
 
 
 def origins(flags: Mapping[str, Any] | None = None) -> dict[str, str]:

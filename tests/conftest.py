@@ -14,11 +14,13 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 # most two of them run at a time.
 RAY: Final = (
     "tests/contracts/test_executor.py",
+    "tests/deploy/test_native_stack.py",
     "tests/recovery/test_cluster.py",
     "tests/recovery/test_driver_death.py",
     "tests/recovery/test_jobs.py",
     "tests/recovery/test_workers.py",
     "tests/street/test_executors_agree.py",
+    "tests/threats/test_local_ray.py",
     "tests/unit/execution/test_execution_local_ray.py",
 )
 

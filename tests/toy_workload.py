@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.api import Condition, Family, Placement, Report, Spec, to_plain
+from workloads.api import Condition, Cost, Family, Placement, Report, Spec, Work, to_plain
 
 STATE = "state.json"
 FAULTS = (
@@ -46,6 +46,8 @@ class Config:
             in "/" is a folder, with a file "x-seed" for each training.
         trace: A file that gets a line "seed step pid" for each step, to see what was computed.
         ballast_kb: Size of a further file in each checkpoint.
+        bowl: A value that falls as `x` comes near it, in place of the one that is drawn: something to search
+            for.
         children: Processes that it starts and ends with the training, as a loader of data does.
     """
 
@@ -62,6 +64,7 @@ class Config:
     trace: str = ""
     ballast_kb: int = 0
     children: int = 0
+    bowl: float | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -88,6 +91,13 @@ def value(x: float, seed: int, step: int) -> float:
     """Returns the "error" after a step: deterministic, different for each argument."""
     digest = hashlib.sha256(f"{x!r}/{seed}/{step}".encode()).digest()
     return int.from_bytes(digest[:6]) / 2**48
+
+
+def value_of(config: Config, seed: int, step: int) -> float:
+    """Returns the "error" of a training after a step."""
+    if config.bowl is None:
+        return value(config.x, seed, step)
+    return (config.x - config.bowl) ** 2 + 1 / step + 1e-3 * value(config.x, seed, step)
 
 
 def draw_value(seed: int, family: str, draw: int) -> float:
@@ -134,7 +144,7 @@ class Toy:
                     with open(config.trace, "a") as file:
                         file.write(f"{seed} {step} {os.getpid()}\n")
                 logging.getLogger("toy").info("seed %d step %d", seed, step)
-                error: Any = value(config.x, seed, step)
+                error: Any = value_of(config, seed, step)
                 at_once = config.fault not in ("kill in save", "kill at end")
                 if at_once and self._struck(config, seed, step):
                     if config.fault == "diverge":
@@ -159,7 +169,7 @@ class Toy:
                 index=index,
                 evaluation="test",
                 step=config.steps,
-                metrics={"test_error": value(config.x, seed, config.steps)},
+                metrics={"test_error": value_of(config, seed, config.steps)},
                 save=self._saver(config, seed, config.steps),
                 progress=1.0,
             )
@@ -276,6 +286,25 @@ def describe(config: Config) -> dict[str, float | None]:
     return {"parameters": 10 * config.steps, "longest_path": config.steps, "flops": None, "paths": 1}
 
 
+def try_fused(config: Config, replicas: int, data: Path, placement: Placement) -> dict[str, Any]:
+    """Returns what trying seeds together comes to: it pays below an x of 50, and costs from there."""
+    if config.x == 99:
+        raise MemoryError("the toys are too big together")
+    return {"alone_ms": 10.0, "together_ms": 12.0 if config.x < 50 else 60.0, "device": "a toy box"}
+
+
+def estimate(config: Config) -> Cost:
+    """Returns what a training comes to: so many steps."""
+    work = Work(flops=float(config.steps), operations=float(config.steps))
+    one = Work(flops=1.0, operations=1.0)
+    return Cost(train=work, test=one)
+
+
+def checkpoint_bytes(config: Config) -> float:
+    """Returns the size of a checkpoint: its ballast, a config and a history."""
+    return 1024.0 * config.ballast_kb + 600
+
+
 WORKLOAD = Toy()
 
 SPEC = Spec(
@@ -289,6 +318,11 @@ SPEC = Spec(
         "vote": Family(parameters=NoParameters, metrics=("test_error",), gathers=True),
     },
     recipes={"long": Config(x=2.0, steps=5), "short": Config(x=7.0, steps=1, fault="diverge")},
+    pace=lambda config: config.x,
+    unfused=lambda config: "half of a toy is no toy" if config.x == 0.5 else None,
+    try_fused="tests.toy_workload:try_fused",
     runtime="tests.toy_workload:WORKLOAD",
+    estimate="tests.toy_workload:estimate",
+    checkpoint_bytes="tests.toy_workload:checkpoint_bytes",
     describe="tests.toy_workload:describe",
 )

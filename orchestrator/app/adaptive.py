@@ -81,10 +81,13 @@ class Growth:
 def sampled(study: Study, frame: Frame) -> Frame:
     """Returns a study's frame, which says by which rule its seeds were added, if by any."""
     rule = study.adaptive
-    return frame if rule is None else replace(frame, looks=_looks(rule), sampling=str(rule))
+    return frame if rule is None else replace(frame, looks=looks_of(rule), sampling=str(rule))
 
 
-def _looks(rule: Adaptive) -> int:
+def looks_of(rule: Adaptive | None) -> int:
+    """Returns how often a study's rule may look at its results; once for a fixed number of seeds."""
+    if rule is None:
+        return 1
     from orchestrator.stats.sequential import looks
 
     return looks(rule.least, rule.most, rule.step)

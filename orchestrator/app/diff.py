@@ -16,7 +16,20 @@ from orchestrator.model.run import made_by
 KINDS = ("study", "config", "results", "code", "environment")
 # Of one attempt rather than of what it runs on.
 _PASSING = frozenset(
-    {"pid", "lane", "submission", "notes", "fused", "code", "commit", "dirty", "tree", "resumed", "host"}
+    {
+        "pid",
+        "lane",
+        "submission",
+        "notes",
+        "fusing",
+        "workload",
+        "code",
+        "commit",
+        "dirty",
+        "tree",
+        "resumed",
+        "host",
+    }
 )
 
 

@@ -6,29 +6,42 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from dataclasses import dataclass
 
+from orchestrator.app.exposure import Check, exposure
+from orchestrator.app.notify import notifier_of, send_test
+from orchestrator.app.packing import PAST, packing, this_machine
 from orchestrator.app.session import open_session, store_exists
 from orchestrator.app.stores import stores_of
 from orchestrator.errors import OrchError
+from orchestrator.model.notice import NotifyRule
 from orchestrator.settings import Settings
 
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "sqlalchemy", "polars", "pyarrow", "scikit-learn")
 LOW_DISK_GB = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One finding: its name, whether it is all right, and what was seen or what to do."""
+def examine(settings: Settings, *, notify: bool = False) -> list[Check]:
+    """Returns what was found; nothing is started or written.
 
-    name: str
-    ok: bool
-    text: str
+    Args:
+        settings: As loaded.
+        notify: Whether to send a test notice to everybody who is to be told.
+    """
+    told = [_told(rule, settings, send=notify) for rule in settings.notify]
+    if notify and not told:
+        told = [Check(name="notify", ok=False, text="nobody is to be told; write [[notify]] into orch.toml")]
+    return [_python(), *map(_package, PACKAGES), _processors(), *_store(settings), *exposure(settings), *told]
 
 
-def examine(settings: Settings) -> list[Check]:
-    """Returns what was found; nothing is started or written."""
-    return [_python(), *map(_package, PACKAGES), _processors(), *_store(settings)]
+def _told(rule: NotifyRule, settings: Settings, *, send: bool) -> Check:
+    text = f"{rule.name}, on {', '.join(rule.on)}"
+    try:
+        notifier_of(rule, settings)
+        problem = send_test(rule, settings) if send else ""
+    except OrchError as error:
+        problem = str(error)
+    said = f": {problem}" if problem else ": a test notice was taken" if send else ""
+    return Check(name="notify", ok=not problem, text=text + said)
 
 
 def _python() -> Check:
@@ -68,7 +81,12 @@ def _store(settings: Settings) -> list[Check]:
             return [*checks, Check(name="store", ok=True, text=f"none yet at {stores.place}")]
         with open_session(settings) as session:
             studies = len(session.registry.studies())
+            shared = packing(this_machine(), session.registry.past(PAST))
     except OrchError as error:
         return [*checks, Check(name="store", ok=False, text=str(error))]
     off = ", no MLflow (mlflow_uri names one)" if session.mlflow_uri is None and stores.remote else ""
-    return [*checks, Check(name="store", ok=True, text=f"{stores.place}, {studies} studies{off}")]
+    checks.append(Check(name="store", ok=True, text=f"{stores.place}, {studies} studies{off}"))
+    checks.append(Check(name="packing", ok=True, text=shared.why))
+    if shared.gpu:
+        checks.append(Check(name="packing, GPU", ok=True, text=shared.gpu))
+    return checks

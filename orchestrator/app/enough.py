@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from orchestrator.app.adaptive import looks_of
 from orchestrator.errors import StudyError
 from orchestrator.model.plan import Plan
 from orchestrator.model.study import Study, TableSpec
 from orchestrator.stats.estimate import SHOWS
 from orchestrator.stats.power import seeds_to_reject
-from orchestrator.stats.sequential import looks
 from orchestrator.study.problems import Path, Problems
 from orchestrator.study.text import quoted
 
@@ -52,8 +52,7 @@ def shortages(study: Study, contrasts: Mapping[str, int] = _ONE_EACH) -> Iterato
         study: As declared.
         contrasts: Table -> how many contrasts are corrected for together, where that is known.
     """
-    seeds, rule = len(study.seeds), study.adaptive
-    times = 1 if rule is None else looks(rule.least, rule.most, rule.step)
+    seeds, times = len(study.seeds), looks_of(study.adaptive)
     drawn = [plot.table for plot in study.plots if plot.kind != "forest"]  # that is one of the tables
     for table in (*study.tables, *drawn):
         interval = SHOWS[table.show].interval

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.app.secrets import secrets_of
 from orchestrator.errors import UsageError
 from orchestrator.ports import Executor
 
@@ -26,7 +27,7 @@ def build_executor(
         name: "ray" or "inline".
         session: The store.
         checkpoints: Where workers write checkpoints.
-        max_concurrent: Bundles at once, at most.
+        max_concurrent: Bundles at once, at most; None for what memory holds, as far as past trials tell.
 
     Raises:
         UsageError: No such executor.
@@ -35,7 +36,10 @@ def build_executor(
 
     settings = session.settings
     worker = Worker(
-        checkpoints=checkpoints, modules=tuple(settings.workload_modules), logs=session.stores.logs
+        checkpoints=checkpoints,
+        modules=tuple(settings.workload_modules),
+        logs=session.stores.logs,
+        secrets=secrets_of(settings),
     )
     if name == "inline":
         from orchestrator.execution.inline import InlineExecutor
@@ -47,16 +51,27 @@ def build_executor(
         return RayTuneExecutor(
             worker,
             join=_join(session),
-            max_concurrent=max_concurrent,
+            max_concurrent=max_concurrent or _by_memory(session),
             hang_s=settings.hang_s,
             dashboard=True,
         )
     raise UsageError(f"executor {name!r} is not known; one of {', '.join(NAMES)}")
 
 
+def _by_memory(session: Session) -> int | None:
+    """Returns how many trials this machine's memory holds, where that is less than its processors take."""
+    from orchestrator.app.packing import PAST, packing, this_machine
+
+    if session.settings.ray_address is not None:
+        return None
+    found = packing(this_machine(), session.registry.past(PAST))
+    return found.at_once if found.by_memory else None
+
+
 def _join(session: Session) -> Join | None:
     from orchestrator.app.freeze import freeze
     from orchestrator.execution.ray_cluster import Join, in_job
+    from orchestrator.model.groups import node_groups
 
     settings = session.settings
     if settings.ray_address is None:
@@ -66,6 +81,7 @@ def _join(session: Session) -> Join | None:
         store=None if session.stores.remote else session.stores.layout.root,
         reach=session.stores.objects.require if session.stores.remote else None,
         data=Path(session.data),
+        groups=node_groups(settings.scales_to or ""),
         # The code of a job has come with the job.
         freeze=None if in_job() else partial(freeze, settings.workload_modules),
     )

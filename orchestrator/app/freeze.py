@@ -86,7 +86,7 @@ def keep(stores: Stores, modules: Sequence[str]) -> str:
         OSError: The disk; or the store cannot be reached.
     """
     tree = tree_of(modules)
-    if not stores.has_code(tree.name):
+    if not stores.renew_code(tree.name):
         stores.keep_code(tree.name, tree.packed())
     return tree.name
 

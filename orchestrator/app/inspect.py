@@ -21,7 +21,7 @@ class Status:
     Attributes:
         status: "running", "done", "failed" (nothing left to run, some trials failed) or "interrupted";
             of the cells that the submission asked for.
-        trainings: State -> number of trainings; evaluations: likewise.
+        trainings: State -> number of trainings; evaluations: likewise; candidates: of searches, likewise.
         failures: Failed trials with their status.
         driver: Who drives it now.
     """
@@ -30,6 +30,7 @@ class Status:
     status: str
     trainings: Mapping[State, int]
     evaluations: Mapping[State, int]
+    candidates: Mapping[State, int]
     failures: Sequence[tuple[Trial, TrialStatus]]
     driver: Owner | None
 
@@ -57,23 +58,32 @@ def statuses(session: Session) -> Sequence[Status]:
 def _status(session: Session, submission: Submission, counts: Mapping[tuple[str, State], int]) -> Status:
     registry, name = session.registry, submission.study
     both = Counter[State]()
-    for (_, state), number in counts.items():
-        both[state] += number
+    for (stage, state), number in counts.items():
+        # A search goes on without a candidate that failed, or fails itself.
+        both[state] += number if stage != "tune" or state is not State.FAILED else 0
     driver = registry.driver(name)
-    if driver is not None:
-        text = "running"
-    elif any(not state.final for state in both) and _unfinished(session, submission):
-        text = "interrupted"
-    else:
-        text = "failed" if both[State.FAILED] else "done"
     return Status(
         submission=submission,
-        status=text,
+        status=derived(session, submission, both, driver),
         trainings={state: number for (stage, state), number in counts.items() if stage == "train"},
         evaluations={state: number for (stage, state), number in counts.items() if stage == "evaluate"},
+        candidates={state: number for (stage, state), number in counts.items() if stage == "tune"},
         failures=_failures(session, name) if both[State.FAILED] else (),
         driver=driver,
     )
+
+
+def derived(
+    session: Session, submission: Submission, counts: Mapping[State, int], driver: Owner | None
+) -> str:
+    """Returns the word for a study's status; see `Status`."""
+    if driver is not None:
+        return "running"
+    if any(not state.final and number for state, number in counts.items()) and _unfinished(
+        session, submission
+    ):
+        return "interrupted"
+    return "failed" if counts.get(State.FAILED) else "done"
 
 
 def _unfinished(session: Session, submission: Submission) -> bool:
@@ -116,11 +126,9 @@ def show(session: Session, prefix: str) -> TrialReport:
     """
     key = one_trial(session, prefix)
     registry = session.registry
-    assignments = registry.assigned([key])
-    studies = dict.fromkeys(assignment.study for assignment in assignments)
-    plans = (registry.trials(study) for study in studies)
-    trial = next((trials[key] for trials in plans if key in trials), None)
-    if trial is None:
+    # A search is what its candidates are planned by.
+    assignments = registry.assigned([key]) or registry.assigned(list(registry.candidates([key])))
+    if not assignments:
         raise NotFoundError(
             f"trial {key} is in the plan of no study any more: its study was submitted without it since; "
             f"its log is {log_place(session, key)}"
@@ -130,7 +138,7 @@ def show(session: Session, prefix: str) -> TrialReport:
     parts = [part for part in registry.parts([key]) if part.path == valid]
     rows = session.stores.results.read(parts, [key])
     return TrialReport(
-        trial=trial,
+        trial=registry.described([key])[key],
         status=registry.statuses([key])[key],
         attempts=registry.attempts(key),
         assignments=assignments,

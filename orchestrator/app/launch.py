@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +22,16 @@ from orchestrator.model.job import Job
 from orchestrator.model.plan import State
 from orchestrator.model.run import Submission
 from orchestrator.settings import Settings
+from workloads.api import SECRET
 
 if TYPE_CHECKING:
     from orchestrator.ports import Launcher
 
 # Of this machine, or said to the job in another way.
 _HERE = frozenset({"target", "targets", "jobs_address", "ray_address", "registry_url", "executor"})
+
+_OPEN = 'a job\'s environment can be read there. Write webhook = "${env:NAME}", and set NAME on the nodes'
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +122,19 @@ def _launch(
 
 
 def _environment(settings: Settings, running: Running) -> dict[str, str]:
-    """Returns the settings of a driver in the cluster, as environment variables without passwords."""
+    """Returns the settings of a driver in the cluster, as environment variables without passwords.
+
+    Everybody who sees the cluster's dashboard sees these: a webhook that is not `${env:NAME}` stays here.
+    """
     found = {"ORCH_EXECUTOR": "ray", "ORCH_RAY_ADDRESS": "auto"}
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        if name not in _HERE and value != field.default:
+        if name == "notify":
+            found["ORCH_NOTIFY"] = json.dumps([asdict(rule) for rule in value if not rule.secret])
+            for rule in value:
+                if rule.secret:
+                    _logger.warning("the driver in the cluster does not know the %s: %s", rule.name, _OPEN)
+        elif name not in _HERE and value != field.default:
             found[f"ORCH_{name.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
     found["ORCH_STORE"] = stores_of(settings).place
     found["ORCH_REGISTRY_URL"] = without_password(settings.registry_url or "")
@@ -136,4 +150,6 @@ def without_password(url: str) -> str:
     place, slash, database = rest.partition("/")
     user_, at, host = place.rpartition("@")
     kept = "&".join(each for each in query.split("&") if each and not each.startswith("password="))
-    return f"{scheme}://{user_.partition(':')[0]}{at}{host}{slash}{database}{'?' if kept else ''}{kept}"
+    name, _, password = user_.partition(":")
+    reference = f":{password}" if SECRET.fullmatch(password) else ""  # it says nothing; nodes have the secret
+    return f"{scheme}://{name}{reference}{at}{host}{slash}{database}{'?' if kept else ''}{kept}"

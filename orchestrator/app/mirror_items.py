@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from orchestrator.model.plan import Assignment, TrialKey
 from orchestrator.model.run import Outcome, Submission
+from orchestrator.model.search import EVALUATION
 
 Item: TypeAlias = tuple[str, str, str]  # study, kind, key
 
@@ -85,7 +86,7 @@ def closing_items(
     studies, appear in this study; runs that are complete already cost the mirror one look.
     """
     study = submission.study
-    mine = [each for each in assignments if each.study == study]
+    mine = [each for each in assignments if each.study == study and each.evaluation != EVALUATION]
     runs = dict.fromkeys(item_of(each, gathers) for each in mine)
     cells = dict.fromkeys((study, "cell", each.cell) for each in mine if each.evaluation == "test")
     return [*runs, *cells, (study, "closing", submission.id), (study, "study", study)]

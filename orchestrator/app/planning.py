@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app.adaptive import granted_part
+from orchestrator.app.adaptive import granted_part, looks_of
 from orchestrator.app.enough import note_shortages, refuse_shortages, shortage_notes, shortages
-from orchestrator.app.forecast import forecast, machine_of
+from orchestrator.app.forecast import forecast, host_of, machine_of
+from orchestrator.app.fusing import known_fusing
+from orchestrator.app.pricing import Counted
 from orchestrator.app.provenance import Code, code_of
+from orchestrator.app.searching import settled, with_candidates
 from orchestrator.app.session import Session, open_session, store_exists
+from orchestrator.app.stores import stores_of
 from orchestrator.errors import StudyError
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.plan import Plan, TrialKey
@@ -84,18 +88,20 @@ def plan_study(
         StudyError: Every problem of the file at once.
     """
     study, spec = _study(request, settings)
-    whole = plan(study, spec, max_trials=request.max_trials)
-    if request.seeds is None:
-        refuse_shortages(study, whole)
     with (
         nullcontext(session)
         if session is not None or not store_exists(settings)
         else open_session(settings) as store
     ):
-        fresh = granted_part(store, study, whole)
+        fusing = known_fusing(store, settings, study)
+        whole = plan(study, spec, max_trials=request.max_trials, fusing=fusing)
+        if request.seeds is None:
+            refuse_shortages(study, whole)
+        fresh = with_candidates(store, granted_part(store, study, whole))
         known = {} if store is None else store.registry.statuses(list(fresh.trials))
         past = store.registry.past() if store is not None and priced else ()
     wanted = select(fresh, request.cells) if request.cells else frozenset(fresh.trials)
+    wanted -= settled(fresh.trials, known)
     code = code_of(spec)
     again = stale(fresh, known, code=code.digest) & wanted if study.code == "rerun" else set()
     told = know(fresh, known, code=code.digest, rule=study.code)
@@ -104,7 +110,18 @@ def plan_study(
     return Planned(
         study=study,
         spec=spec,
-        cost=forecast(told, wanted, past, slots=machine_of(settings)) if priced else None,
+        cost=forecast(
+            told,
+            wanted,
+            past,
+            slots=machine_of(settings),
+            counting=Counted(study.workload, spec),
+            host=host_of(settings),
+            interval_s=settings.checkpoint_interval_s,
+            free_bytes=stores_of(settings).free_bytes(),
+        )
+        if priced
+        else None,
         plan=replace(
             told,
             notes=(
@@ -125,10 +142,10 @@ def power_notes(study: Study) -> list[str]:
     if not study.claims:
         return []
     from orchestrator.stats.power import seeds_for, smallest_effect
-    from orchestrator.stats.sequential import corrected_level, looks
+    from orchestrator.stats.sequential import corrected_level
 
-    n, rule = len(study.seeds), study.adaptive
-    level = corrected_level(0.95, 1 if rule is None else looks(rule.least, rule.most, rule.step))
+    n = len(study.seeds)
+    level = corrected_level(0.95, looks_of(study.adaptive))
     needed = {effect: seeds_for(effect, level=level, alternative="greater") for effect in (2.0, 1.0, 0.5)}
     told = ", ".join(f"{effect:g} needs {seeds} seeds" for effect, seeds in needed.items())
     smallest = smallest_effect(n, level=level, alternative="greater")

@@ -85,6 +85,13 @@ def report(session: Session, study: Study) -> Report:
     )
 
 
+def study_text(study: Study) -> str:
+    """Returns the study file that gives this study, `extends` merged in, as YAML."""
+    from orchestrator.study.document import yaml_text
+
+    return yaml_text(study.document)
+
+
 def write(text: str, target: Path) -> None:
     """Writes a report, whole or not at all.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from orchestrator.app.inspect import TrialReport, show
+from orchestrator.app.secrets import secrets_of
 from orchestrator.app.session import Session
 from orchestrator.errors import NotFoundError, TargetError, UsageError
 from orchestrator.model.run import CheckpointRef, made_by
@@ -71,13 +72,18 @@ def reproduce(session: Session, prefix: str, *, present: bool = False) -> Reprod
         raise NotFoundError(
             f"trial {report.trial.key} has no result to compare with: it is {report.status.state}"
         )
+    if report.trial.stage == "search":
+        raise UsageError(
+            f"{report.trial.label} trains nothing itself: reproduce one of its candidates "
+            "(`orch trace STUDY search` lists those that were chosen), or a training that it decided"
+        )
     made = made_by(report.attempts)
     tree = "" if present else str(made.get("tree") or "")
     if not tree and not present:
         raise NotFoundError(
             f"no code is kept of trial {report.trial.key}; --present runs it in the code as it is now"
         )
-    parents = [_checkpoint(session, key) for key in report.trial.parents]
+    parents = [_checkpoint(session, key) for key in report.trial.networks]
     with tempfile.TemporaryDirectory(prefix="orch-again-") as name:
         found = _run(session, report, parents, tree, Path(name))
     return _compared(report, tree, found)
@@ -100,10 +106,13 @@ def _run(
     request, target = folder / "request.json", folder / "rows.json"
     asked = {
         "trial": asdict(report.trial),
+        # as one network with the seeds that it was computed with: alone its bits would differ
+        "together": made_by(report.attempts).get("fused") or [report.trial.seed],
         "parents": [asdict(each) for each in parents],
         "place": session.stores.place,
         "modules": list(session.settings.workload_modules),
         "data": session.data,
+        "secrets_file": str(held) if (held := secrets_of(session.settings).file) else "",
     }
     request.write_text(json.dumps(asked, default=list))
     command = [sys.executable, "-m", "orchestrator.app.rerun", str(request), str(target)]
@@ -142,6 +151,8 @@ def _compared(report: TrialReport, tree: str, found: Mapping[str, Any]) -> Repro
         (row["evaluation"], _coords(row["coords"]), row["step"], row["metric"]): float.fromhex(row["value"])
         for row in found["rows"]
     }
+    if made_by(report.attempts).get("pruned"):  # it was ended early, and goes on to its end here
+        again = {place: value for place, value in again.items() if place in recorded}
     places = list(dict.fromkeys([*recorded, *again]))
     differences = [
         Difference(place=_told(place), recorded=recorded.get(place), again=again.get(place))
@@ -150,7 +161,8 @@ def _compared(report: TrialReport, tree: str, found: Mapping[str, Any]) -> Repro
     ]
     before, now = made_by(report.attempts), found["provenance"]
     names = sorted(
-        {*before, *now} - {"pid", "lane", "code", "commit", "dirty", "tree", "submission", "notes"}
+        {*before, *now}
+        - {"pid", "lane", "code", "commit", "dirty", "tree", "submission", "notes", "workload", "fusing"}
     )
     return Reproduced(
         report=report,

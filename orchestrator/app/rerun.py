@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.app.stores import Stores
 from orchestrator.execution.effort import Control, Site, Worker, placement_of
+from orchestrator.execution.secrets import Secrets
 from orchestrator.execution.worker import run_trials
+from orchestrator.model.fusing import FUSED
 from orchestrator.model.plan import Resources, Trial, TrialKey
 from orchestrator.model.run import Bundle, CheckpointRef, Claim, Failed, Finished
 
@@ -28,20 +30,26 @@ def main(request: Path, target: Path) -> int:
     trial = trial_of(asked["trial"])
     place = asked["place"] if trial.stage == "evaluate" else str(request.parent / "store")
     stores = Stores(place)
-    if trial.stage == "train":
+    if trial.stage != "evaluate":
         stores.create()
     bundle = Bundle(
         id="reproduce",
         stage=trial.stage,
-        claims=(Claim(trial=trial, epoch=1),),
+        claims=tuple(Claim(trial=each, epoch=1) for each in _group(trial, asked["together"])),
         parents=tuple(CheckpointRef(**each) for each in asked["parents"]),
         resources=trial.resources,
         data=asked["data"],
     )
-    worker = Worker(checkpoints=stores.checkpoints, modules=tuple(asked["modules"]))
+    worker = Worker(
+        checkpoints=stores.checkpoints,
+        modules=tuple(asked["modules"]),
+        secrets=Secrets(file=Path(asked["secrets_file"]) if asked.get("secrets_file") else None),
+    )
     site = Site(placement=placement_of(trial.resources), lane="reproduce")
     for events in run_trials(bundle, worker, site=site, control=Control, echo=sys.stderr):
         for event in events:
+            if event.trial != trial.key:
+                continue
             if isinstance(event, Failed):
                 print(event.failure.traceback or event.failure.message, file=sys.stderr)
                 return 1
@@ -50,6 +58,21 @@ def main(request: Path, target: Path) -> int:
                 found = {"state": event.state.value, "provenance": dict(event.provenance), "rows": rows}
                 target.write_text(json.dumps(found))
     return 0
+
+
+def _group(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
+    """Returns a training and those that were computed with it, which keep no rows of their own."""
+    if len(seeds) == 1:
+        return [trial]
+    return [
+        replace(
+            trial,
+            seed=seed,
+            key=trial.key if seed == trial.seed else TrialKey(f"{trial.key}-{seed}"),
+            group=f"{FUSED}again",
+        )
+        for seed in seeds
+    ]
 
 
 def trial_of(plain: Mapping[str, Any]) -> Trial:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,9 +96,13 @@ def try_tables(
     Raises:
         NotFoundError: The study has no such table.
     """
+    from orchestrator.model.search import TABLE as SEARCH
     from orchestrator.tables.build import build
+    from orchestrator.tables.tuned import tuned_table
 
-    specs = [_table(study, name) for name in names] if names else list(study.tables)
+    searched = study.search is not None and (not names or SEARCH in names)
+    own = [name for name in names if not (searched and name == SEARCH)]
+    specs = [] if names and not own else [_table(study, name) for name in own] or list(study.tables)
     curves = any("train" in spec.evaluations for spec in specs)
     frame = study_frame(session, study, curves=curves)
     tables: list[Table] = []
@@ -105,10 +110,22 @@ def try_tables(
     for spec in specs:
         try:
             differing = _differing(session, study, spec)
-            tables.append(build(spec, frame, places=study.places, differences=differing))
+            table = build(spec, frame, places=study.places, differences=differing)
         except StudyError as error:
             problems += error.problems
+        else:
+            tables.append(_with_note(table, study))
+    if searched and study.search is not None:
+        from orchestrator.app.tuned import tuned
+
+        tables.append(tuned_table(study.search, tuned(session, study)))
     return tables, problems
+
+
+def _with_note(table: Table, study: Study) -> Table:
+    from orchestrator.tables.tuned import tuned_note
+
+    return table if study.search is None else replace(table, notes=(*table.notes, tuned_note(study.search)))
 
 
 def _differing(session: Session, study: Study, spec: TableSpec) -> dict[str, str]:
@@ -124,7 +141,10 @@ def _differing(session: Session, study: Study, spec: TableSpec) -> dict[str, str
 def _table(study: Study, name: str) -> TableSpec:
     spec = study.table(name)
     if spec is None:
-        known = ", ".join(table.name for table in study.tables) or "none"
+        known = (
+            ", ".join([*(table.name for table in study.tables), *(["search"] * (study.search is not None))])
+            or "none"
+        )
         raise NotFoundError(f"study {study.name!r} has no table {name!r}; it has: {known}")
     return spec
 

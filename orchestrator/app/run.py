@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.app.adaptive import Growth
 from orchestrator.app.claims import claims_text, try_claims
+from orchestrator.app.durations import past_durations
 from orchestrator.app.execution import build_executor
 from orchestrator.app.freeze import keep
+from orchestrator.app.fusing import known_fusing
 from orchestrator.app.mirror import Mirror
 from orchestrator.app.mirror_items import closing_items, items_by_outcome, opening_items
+from orchestrator.app.notify import notices_of
 from orchestrator.app.planning import workload_of
 from orchestrator.app.plots import svg_text, try_plots
 from orchestrator.app.provenance import code_of
 from orchestrator.app.results import render_all, study_of, try_tables
+from orchestrator.app.searching import running_searches
 from orchestrator.app.session import Session, SystemClock, back_up, registry_url
 from orchestrator.app.view import View
 from orchestrator.driver.drive import Drive
-from orchestrator.driver.progress import Progress, Summary
+from orchestrator.driver.progress import Meter, Progress, Summary
 from orchestrator.driver.purse import Purse
 from orchestrator.driver.schedule import Schedule
 from orchestrator.driver.signals import StopSignals
 from orchestrator.errors import IncompleteError, OrchError, Problem, StudyError, TargetError
 from orchestrator.model.claim import Judged
-from orchestrator.model.plan import Assignment, State, TrialKey
+from orchestrator.model.plan import Assignment, Plan, State, TrialKey
 from orchestrator.model.run import Lease, Submission
 from orchestrator.model.study import Study
 from orchestrator.model.table import Table
@@ -94,7 +99,10 @@ def run(
     """
     registry, settings = session.registry, session.settings
     spec = workload_of(study, settings)
-    growth = _growth(session, lease, study, spec, wanted)
+    known = known_fusing(session, settings, study)
+    rules = study.adaptive is not None or study.search is not None
+    whole = plan(study, spec, max_trials=sys.maxsize, fusing=known) if rules else None
+    growth = _growth(session, lease, study, whole, wanted)
     if growth is not None:
         wanted |= growth().keys()
     trials = {**(growth.plan.trials if growth else {}), **registry.trials(study.name)}
@@ -108,15 +116,33 @@ def run(
     unfinished = any(not states.get(key, State.PENDING).final for key in wanted)
     signals = StopSignals(lambda number: drive.stop())
     told: list[int] = []
+    own = [table.name for table in study.tables]  # not what searches came to: that is told at the end
 
     def shown(progress: Progress) -> None:
         if signals.number is not None and not told:
             told.append(signals.number)
             view.note("stopping: running trainings save a checkpoint and end; Ctrl-C stops at once")
+        notices.progress(progress)
         view.progress(progress)
-        if progress.committed and view.wants_tables():
-            view.tables(try_tables(session, study)[0])
+        if progress.committed and view.wants_tables() and own:
+            view.tables(try_tables(session, study, own)[0])
 
+    notices = notices_of(session, study, submission, view, states=states if unfinished else None)
+    tree = _frozen(session, spec, view) if unfinished else ""
+
+    def hourly() -> None:
+        if tree:
+            session.stores.renew_code(tree)
+        back_up(session)
+
+    schedule = Schedule(trials, states, wanted=wanted)
+    stamp = {
+        "code": made_by.digest,
+        "commit": made_by.commit,
+        **({"dirty": "yes"} if made_by.dirty else {}),
+        "tree": tree,
+        "submission": submission.id,
+    }
     drive = Drive(
         registry=registry,
         results=session.stores.results,
@@ -124,7 +150,7 @@ def run(
         clock=SystemClock(),
         lease=lease,
         trials=trials,
-        schedule=Schedule(trials, states, wanted=wanted),
+        schedule=schedule,
         study=study.name,
         cells=_cells(assignments, wanted),
         data=session.data,
@@ -134,50 +160,51 @@ def run(
             [*registry.assigned(list(trials)), *(growth.plan.assignments if growth else ())], gathers=gathers
         ),
         more=growth,
-        stamp={
-            "code": made_by.digest,
-            "commit": made_by.commit,
-            **({"dirty": "yes"} if made_by.dirty else {}),
-            "tree": _frozen(session, spec, view) if unfinished else "",
-            "submission": submission.id,
-        },
+        stamp=stamp,
+        searches=running_searches(session, lease, study, spec, whole, trials, schedule, stamp),
         on_progress=shown,
         purse=_purse(session, study),
-        back_up=lambda: back_up(session),
+        back_up=hourly,
+        meter=Meter(past=past_durations(registry, trials)),
     )
     shown_anew = new or unfinished
-    if mirror and shown_anew:
-        registry.commit(lease, mirror=opening_items(submission))
-    if mirror and (shown_anew or registry.outbox(limit=1)):
-        mirror.start()
-    try:
-        with signals:
-            executor = build_executor(
-                running.executor or settings.executor,
-                session=session,
-                checkpoints=checkpoints,
-                max_concurrent=running.max_concurrent or settings.max_concurrent,
-            )
-            try:
-                summary = drive.run(executor, after_start=signals.install)
-            except TargetError:
-                if signals.number is None:
-                    raise
-                # Who ends a whole process group ends our cluster with us: that is the interruption.
-                summary = drive.summary()
-            if mirror and shown_anew:
-                assignments = registry.assignments(study.name)
-                registry.commit(lease, mirror=closing_items(submission, assignments, gathers=gathers))
-            unmirrored = 0
+    with notices:
+        if mirror and shown_anew:
+            registry.commit(lease, mirror=opening_items(submission))
+        if mirror and (shown_anew or registry.outbox(limit=1)):
+            mirror.start()
+        try:
+            with signals:
+                executor = build_executor(
+                    running.executor or settings.executor,
+                    session=session,
+                    checkpoints=checkpoints,
+                    max_concurrent=running.max_concurrent or settings.max_concurrent,
+                )
+                try:
+                    summary = drive.run(executor, after_start=signals.install)
+                except TargetError:
+                    if signals.number is None:
+                        raise
+                    # Who ends a whole process group ends our cluster with us: that is the interruption.
+                    summary = drive.summary()
+                notices.ended(summary)
+                if mirror and shown_anew:
+                    assignments = registry.assignments(study.name)
+                    registry.commit(lease, mirror=closing_items(submission, assignments, gathers=gathers))
+                unmirrored = 0
+                if mirror:
+                    asked = signals.number
+                    wait_s = (
+                        settings.mirror_wait_s if asked is None else min(STOPPED_S, settings.mirror_wait_s)
+                    )
+                    unmirrored = mirror.drain(wait_s, enough=lambda: signals.number != asked)
+        finally:
             if mirror:
-                asked = signals.number
-                wait_s = settings.mirror_wait_s if asked is None else min(STOPPED_S, settings.mirror_wait_s)
-                unmirrored = mirror.drain(wait_s, enough=lambda: signals.number != asked)
-    finally:
-        if mirror:
-            mirror.stop()
-    tables, problems = try_tables(session, study)
-    judged, unjudged = try_claims(session, study)
+                mirror.stop()
+        tables, problems = try_tables(session, study)
+        judged, unjudged = try_claims(session, study)
+        notices.judged(judged)
     code = _exit_code(summary, signals.number, unmirrored)
     return Finish(
         submission=submission,
@@ -191,12 +218,11 @@ def run(
 
 
 def _growth(
-    session: Session, lease: Lease, study: Study, spec: Spec, wanted: frozenset[TrialKey]
+    session: Session, lease: Lease, study: Study, whole: Plan | None, wanted: frozenset[TrialKey]
 ) -> Growth | None:
     """Returns how the plan of a study grows whose seeds are added by a rule, None for any other."""
-    if study.adaptive is None:
+    if study.adaptive is None or whole is None:
         return None
-    whole = plan(study, spec)
     cells = {each.cell for each in whole.assignments if each.evaluation == "test" and each.trial in wanted}
     return Growth(session=session, lease=lease, study=study, plan=whole, cells=cells)
 
@@ -235,7 +261,7 @@ def build_mirror(session: Session) -> Mirror | None:
     return Mirror(
         registry=lambda: open_registry(registry_url(session.settings)),
         results=stores.results,
-        tracker=lambda: MlflowTracker(uri, artifacts),
+        tracker=lambda: MlflowTracker(uri, artifacts, direct=artifacts is not None),
         lock=stores.layout.lock,
         texts=texts,
     )

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.app.secrets import filled_url
 from orchestrator.app.stores import Stores, stores_of
-from orchestrator.errors import NotFoundError, OrchError
+from orchestrator.errors import NotFoundError, OrchError, TargetError, UsageError
 from orchestrator.model.run import Lease, Owner
 from orchestrator.ports import Registry
 from orchestrator.settings import Settings
@@ -57,7 +58,7 @@ class Session:
         if self.settings.mlflow_uri == "off":
             return None
         if self.settings.mlflow_uri:
-            return self.settings.mlflow_uri
+            return filled_url(self.settings.mlflow_uri, self.settings)
         if self.stores.remote:  # a mirror on one machine is no mirror of what many share
             return None
         # Only what a URL would read otherwise is quoted: MLflow makes folders of what it is given.
@@ -79,7 +80,8 @@ def open_session(settings: Settings, *, create: bool = False) -> Iterator[Sessio
 
     Raises:
         NotFoundError: There is no store and `create` is False.
-        TargetError: The store or the database cannot be used.
+        UsageError: A store that is to be made lies within the data sets.
+        TargetError: The store or the database cannot be used, or has no room.
     """
     from orchestrator.registry.registry import open_registry
 
@@ -90,12 +92,42 @@ def open_session(settings: Settings, *, create: bool = False) -> Iterator[Sessio
             "`orch submit STUDY` makes it, --store or ORCH_STORE names another"
         )
     if create:
+        _require_apart(stores, settings)
+        require_room(stores, settings)
         stores.create()
     registry = open_registry(registry_url(settings))
     try:
         yield Session(settings=settings, stores=stores, registry=registry)
     finally:
         registry.close()
+
+
+def _require_apart(stores: Stores, settings: Settings) -> None:
+    """Checks that a store would not become part of a data set, which would differ with every result."""
+    if stores.remote:
+        return
+    root, data = stores.layout.root.resolve(), settings.data_dir.resolve()
+    if root.is_relative_to(data):
+        raise UsageError(
+            f"the store {root} lies within the data sets' folder {data}: their digests would "
+            "change with every result; choose another folder (--store DIR or ORCH_STORE), or another data_dir"
+        )
+
+
+def require_room(stores: Stores, settings: Settings) -> None:
+    """Checks that the store's disk has room to begin anything.
+
+    Raises:
+        TargetError: It has not.
+    """
+    least = settings.min_free_gb
+    free = stores.free_bytes() if least else None
+    if free is not None and free < least * 1e9:
+        raise TargetError(
+            f"the store {stores.place} has {free / 1e9:.2f} GB free, allowed is {least:g} GB or more; "
+            "make room (orch gc, orch compact), choose another folder (--store DIR or ORCH_STORE), "
+            "or lower min_free_gb"
+        )
 
 
 @contextmanager
@@ -118,7 +150,9 @@ def driving(session: Session, study: str) -> Iterator[Lease]:
 
 def registry_url(settings: Settings) -> str:
     """Returns the registry's database URL, or the path of its file: a path may hold what a URL may not."""
-    return settings.registry_url or str(stores_of(settings).layout.registry)
+    if settings.registry_url:
+        return filled_url(settings.registry_url, settings)
+    return str(stores_of(settings).layout.registry)
 
 
 def back_up(session: Session) -> None:

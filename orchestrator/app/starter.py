@@ -37,6 +37,9 @@ SETTINGS = """\
 # max_concurrent = 2
 # workload_modules = ["my_package"]
 #
+# [[notify]]  # whom to tell that a study is done, failed, stalled, out of budget, or has decided a claim
+# command = ["notify-send", "orch"]
+#
 # [targets.lab]  # settings that `--target lab` puts in place of those above
 # ray_address = "10.0.0.1:6379"
 # store = "/shared/orch"

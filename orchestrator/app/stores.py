@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -10,6 +12,7 @@ import platformdirs
 
 from orchestrator.errors import UsageError
 from orchestrator.model.place import directory, is_uri, local_name
+from orchestrator.store.durable import is_older, make_folder, size_of, write_file
 from orchestrator.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 FOLDERS = ("results", "checkpoints", "logs")
 CODE = "code"  # archives of the code that trials ran
+_RENEWED_S = 1800.0
 
 
 @final
@@ -61,16 +65,43 @@ class Stores:
 
         return ObjectLogs(self.objects) if self.remote else DirectoryLogs(self.layout.root)
 
-    def has_code(self, name: str) -> bool:
-        """Returns whether an archive of code is kept."""
+    def renew_code(self, name: str) -> bool:
+        """Returns whether an archive of code is kept, which from then on counts as new: somebody runs it."""
         if self.remote:
-            return any(each.name == f"{CODE}/{name}" for each in self.objects.found(CODE))
-        return (self.layout.root / CODE / name).is_file()
+            archives = {each.name: each for each in self.objects.found(CODE)}
+            found = archives.get(f"{CODE}/{name}")
+            # An object is renewed by writing it again, as who asks does where there is none.
+            return found is not None and not found.older_than(_RENEWED_S)
+        try:
+            os.utime(self.layout.root / CODE / name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def old_code(self, *, older_than_s: float) -> list[tuple[str, int]]:
+        """Returns the archives of code, and what is left of half ones, that are so old: name and bytes."""
+        if self.remote:
+            return [
+                (each.name.removeprefix(f"{CODE}/"), each.size)
+                for each in self.objects.found(CODE)
+                if each.older_than(older_than_s)
+            ]
+        folder = self.layout.root / CODE
+        return [
+            (path.name, size_of(path))
+            for path in sorted(folder.glob("*") if folder.is_dir() else ())
+            if is_older(path, older_than_s)
+        ]
+
+    def drop_code(self, name: str) -> None:
+        """Deletes an archive of code; nothing happens where it is gone."""
+        if self.remote:
+            self.objects.delete([f"{CODE}/{name}"])
+        else:
+            (self.layout.root / CODE / name).unlink(missing_ok=True)
 
     def keep_code(self, name: str, content: bytes) -> None:
         """Keeps an archive of code, whole or not at all."""
-        from orchestrator.store.durable import make_folder, write_file
-
         if self.remote:
             self.objects.put(f"{CODE}/{name}", content)
         else:
@@ -94,6 +125,17 @@ class Stores:
         """
         self.layout.create(() if self.remote else FOLDERS)
         self.reach()
+
+    def free_bytes(self) -> int | None:
+        """Returns the room where the store is or will be, None for a bucket and where it cannot be known."""
+        if self.remote:
+            return None
+        root = self.layout.root
+        try:
+            usage = shutil.disk_usage(next(path for path in (root, *root.parents) if path.exists()))
+        except OSError:  # a folder above it that this user may not enter, say
+            return None
+        return usage.free if usage.total else None  # no disk: /proc, say
 
     def reach(self) -> None:
         """Checks that the bucket of a store answers.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from orchestrator.app.exposure import tokenless
 from orchestrator.app.inspect import selected
 from orchestrator.app.planning import Planned, Request, plan_study
 from orchestrator.app.results import recorded, study_of
 from orchestrator.app.run import Finish, Running, run
-from orchestrator.app.session import Session, SystemClock, back_up, driving, open_session, user
+from orchestrator.app.searching import settled
+from orchestrator.app.secrets import require_secrets
+from orchestrator.app.session import Session, SystemClock, back_up, driving, open_session, require_room, user
 from orchestrator.app.view import View
-from orchestrator.model.plan import State, TrialKey
+from orchestrator.model.plan import State, Trial, TrialKey
 from orchestrator.model.run import Submission
 from orchestrator.settings import Settings
 
@@ -24,10 +29,13 @@ def submit(request: Request, running: Running, settings: Settings, view: View) -
 
     Raises:
         StudyError: The file is invalid; nothing was written or started.
+        SecretError: A secret that its trials need cannot be had here; nothing was written or started.
         HeldError: Another driver holds the study; nothing was written or started.
     """
     # First without a store: an invalid file leaves no trace.
     planned = plan_study(request, settings)
+    waiting = [key for key in planned.wanted if not planned.plan.state(key).has_result]
+    _ready([planned.plan.trials[key] for key in waiting], running, settings, view)
     with (
         open_session(settings, create=True) as session,
         driving(session, planned.study.name) as lease,
@@ -91,11 +99,24 @@ def resume(
         HeldError: Another driver holds it.
     """
     with open_session(settings) as session:
+        require_room(session.stores, settings)
         submission = recorded(session, study_of(session, name).name)
         study = study_of(session, submission.study)
         with driving(session, study.name) as lease:
             wanted = try_again(session, submission, failed=failed, include_cancelled=include_cancelled)
+            states = session.registry.statuses(list(wanted))
+            trials = session.registry.trials(study.name) if states else {}
+            waiting = [trials[key] for key, each in states.items() if not each.state.final and key in trials]
+            _ready(waiting, running, settings, view)
             return run(session, lease, submission, study, wanted=wanted, running=running, view=view)
+
+
+def _ready(waiting: Sequence[Trial], running: Running, settings: Settings, view: View) -> None:
+    """Looks whether what waits can run where it is to run, and says who else could run things there."""
+    executor = running.executor or settings.executor
+    require_secrets(waiting, executor, settings)
+    if waiting and executor == "ray" and (warning := tokenless(settings)):
+        view.note(f"note: {warning}")
 
 
 def try_again(
@@ -103,6 +124,8 @@ def try_again(
 ) -> frozenset[TrialKey]:
     """Lets failed or cancelled trials wait for another try; returns the trials that a submission wants."""
     wanted = selected(session, submission.study, submission.cells)
+    registry = session.registry
+    wanted -= settled(registry.trials(submission.study), registry.statuses(wanted))
     again = {State.FAILED} if failed else set()
     again |= {State.CANCELLED} if include_cancelled else set()
     if again:

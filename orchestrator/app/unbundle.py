@@ -63,7 +63,7 @@ def import_(session: Session, source: Path) -> Imported:
     """
     with _unpacked(source) as folder:
         manifest, digest = _verified(folder, source)
-        submission = _submission(_read(folder, source, "study.json"))
+        submission = _submission(_read(folder, source, "study.json"), source)
         if submission.study != manifest.get("study"):
             raise CorruptError(f"{source}: the manifest is of another study than study.json")
         study = from_document(
@@ -96,7 +96,7 @@ def import_(session: Session, source: Path) -> Imported:
             session.registry.record(submission, plan, wanted=())
             taken = _take(session, lease, part, plan, statuses, digest)
         for archive in sorted((folder / "code").glob("*.zip")) if (folder / "code").is_dir() else []:
-            if not session.stores.has_code(archive.name):
+            if not session.stores.renew_code(archive.name):
                 session.stores.keep_code(archive.name, archive.read_bytes())
         different, compared = _compared(session, folder, study.name)
     return Imported(
@@ -144,6 +144,8 @@ def _safe(name: str, source: Path) -> None:
 
 def _verified(folder: Path, source: Path) -> tuple[Mapping[str, Any], str]:
     try:
+        if not (folder / MANIFEST).is_file():
+            raise FileNotFoundError
         content = (folder / MANIFEST).read_bytes()
         manifest = json.loads(content)
         listed = dict(manifest["files"])
@@ -162,10 +164,10 @@ def _verified(folder: Path, source: Path) -> tuple[Mapping[str, Any], str]:
         if path.is_symlink() or not path.is_dir()
     }
     for name, path in there.items():
-        if path.is_symlink() or (name not in listed and name != MANIFEST):
+        if path.is_symlink() or not path.is_file() or (name not in listed and name != MANIFEST):
             raise CorruptError(f"{source}: {name} is not listed in its {MANIFEST}; nothing was taken")
     for name, digest in listed.items():
-        _safe(name, source)
+        _safe(str(name), source)
         if name not in there:
             raise CorruptError(f"{source}: {name} is missing; nothing was taken")
         if _sha256(there[name]) != digest:
@@ -189,7 +191,16 @@ def _read(folder: Path, source: Path, name: str) -> Mapping[str, Any]:
 # --- what they say ----------------------------------------------------------------------------------------
 
 
-def _submission(plain: Mapping[str, Any]) -> Submission:
+def _submission(plain: Mapping[str, Any], source: Path) -> Submission:
+    try:
+        return _submitted(plain)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptError(
+            f"{source}: study.json cannot be understood ({error}); nothing was taken"
+        ) from None
+
+
+def _submitted(plain: Mapping[str, Any]) -> Submission:
     return Submission(
         id="",
         study=plain["study"],
@@ -214,6 +225,11 @@ def _plan(plain: Mapping[str, Any], source: Path, study: str) -> tuple[Plan, Map
             for each in plain["assignments"]
         ]
         statuses = dict(plain["statuses"])
+        for each in statuses.values():
+            State(each["state"])
+            for attempt in each["attempts"]:
+                dict(attempt["provenance"])
+            each["cause"], each["message"], each["blocked_by"]  # read when they are taken
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptError(f"{source}: plan.json cannot be understood ({error}); nothing was taken") from None
     strange = [each.trial for each in assignments if each.trial not in trials]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.app.session import Session
+from orchestrator.app.stores import CODE
+from orchestrator.driver.drive import BACKUP_S
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.model.plan import State
 from orchestrator.model.result import PartRef
@@ -15,6 +17,8 @@ from orchestrator.store import durable
 
 # A part is on the disk before it is listed, and a checkpoint before it is recorded.
 GRACE_S = 3600.0
+# A driver says once an hour that it still runs the code that it began with.
+DRIVEN_S = 3 * BACKUP_S
 # Rows of one part after a compaction: a reader of one trial reads its part.
 _ROWS = 2_000_000
 
@@ -26,15 +30,18 @@ class Garbage:
     Attributes:
         strays: Files and folders that no record names: path and bytes.
         superseded: Checkpoints of finished trainings but for the newest.
+        code: Archives of code that made no recorded result and that nobody runs: path and bytes.
     """
 
     strays: Sequence[tuple[str, int]]
     superseded: Sequence[CheckpointRef]
+    code: Sequence[tuple[str, int]]
 
     @property
     def size_bytes(self) -> int:
         """Bytes that go with it."""
-        return sum(size for _, size in self.strays) + sum(each.size_bytes for each in self.superseded)
+        files = sum(size for _, size in (*self.strays, *self.code))
+        return files + sum(each.size_bytes for each in self.superseded)
 
 
 def gc(
@@ -76,7 +83,8 @@ def gc(
         ),
         *_half_copies(session, older_than_s=grace_s, delete=delete),
     ]
-    return Garbage(strays=strays, superseded=superseded)
+    code = _unused_code(session, older_than_s=grace_s, delete=delete)
+    return Garbage(strays=strays, superseded=superseded, code=code)
 
 
 def _half_copies(session: Session, *, older_than_s: float, delete: bool) -> list[tuple[str, int]]:
@@ -87,6 +95,20 @@ def _half_copies(session: Session, *, older_than_s: float, delete: bool) -> list
         if delete:
             path.unlink(missing_ok=True)
     return found
+
+
+def _unused_code(session: Session, *, older_than_s: float, delete: bool) -> list[tuple[str, int]]:
+    """Returns archives of code that nothing came from: path and bytes; deletes them when asked to."""
+    registry, stores = session.registry, session.stores
+    if any(registry.driver(each.study) for each in registry.studies()):
+        older_than_s = max(older_than_s, DRIVEN_S)
+    found = stores.old_code(older_than_s=older_than_s)
+    # Asked after the listing: what a driver has recorded meanwhile is named.
+    named = registry.trees() if found else frozenset()
+    unused = [(name, size) for name, size in found if name not in named]
+    for name, _ in unused if delete else ():
+        stores.drop_code(name)
+    return [(f"{CODE}/{name}", size) for name, size in unused]
 
 
 def _superseded(session: Session) -> list[CheckpointRef]:

@@ -13,9 +13,22 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator import __version__
-from orchestrator.cli import claims, data, plots, recorded, running, sharing, studies, tools, tracing, upkeep
+from orchestrator.cli import (
+    claims,
+    data,
+    plots,
+    recorded,
+    running,
+    sharing,
+    studies,
+    tools,
+    tracing,
+    ui,
+    upkeep,
+)
 from orchestrator.cli.globals import current, hoist
-from orchestrator.errors import OrchError, StudyError, TargetError
+from orchestrator.errors import OrchError, StudyError, TargetError, UsageError
+from orchestrator.model.place import masked
 
 HELP = """Ablation studies from one YAML file to the paper's table.
 
@@ -25,15 +38,19 @@ Global flags, anywhere on the line: --store DIR or s3://... (or ORCH_STORE), --t
 
 Exit codes: 0 ok, also when there is nothing to do; 1 some trials failed; 2 usage or invalid study; 3 not
 found; 5 target unreachable or not allowed; 6 results incomplete; 7 another driver holds the study; 130 / 143
-interrupted and resumable.
+interrupted and resumable; 70 a fault of orch itself.
+
+Errors are one line each: [file:line:col: ]error[code]: what; got; allowed; next step. docs/errors.md has an
+example of every code.
 """
 
+FAULT = 70  # exit code of what is nobody's fault but ours; sysexits.h calls it EX_SOFTWARE
 GARBAGE = 20_000  # new objects between two looks for cycles
 
 app = typer.Typer(
     name="orch", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for group in (studies, running, recorded, plots, claims, tracing, sharing, tools, upkeep):
+for group in (studies, running, recorded, plots, claims, tracing, sharing, tools, ui, upkeep):
     for verb in group.VERBS:
         app.command(name=verb.__name__.rstrip("_"))(verb)
 app.add_typer(data.app, name="data")
@@ -85,12 +102,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _tell(failure)
         return failure.exit_code
     except TyperException as error:
-        # Usage errors show themselves on standard error and know their exit code.
-        getattr(error, "show", lambda: None)()
-        code = int(getattr(error, "exit_code", 2))
-        _emit_error("UsageError", getattr(error, "message", str(error)), code)
-        return code
+        if current.debug:
+            raise
+        from orchestrator.cli.usage import asks_for_help, usage_error
+
+        if asks_for_help(error) and not current.json:
+            getattr(error, "show", lambda: None)()
+            return UsageError.exit_code
+        usage = usage_error(error)
+        _tell(usage)
+        return usage.exit_code
+    except Exception as error:
+        if current.debug:
+            raise
+        _tell_fault(error)
+        return FAULT
     return code if isinstance(code, int) else 0
+
+
+def _tell_fault(error: Exception) -> None:
+    """Tells of what no one has foreseen: one line, since a traceback helps nobody who did not write orch."""
+    from orchestrator.console.text import print_fault
+
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    message = (
+        f"{masked(text)[:1000]}; this is a fault of orch, not of your files. What is recorded is safe; "
+        "--debug shows where it happened: please report it with that"
+    )
+    _emit_error(type(error).__name__, "internal", message, FAULT)
+    print_fault(current.err(), message)
 
 
 def _tell(error: OrchError) -> None:
@@ -102,14 +142,18 @@ def _tell(error: OrchError) -> None:
             {"file": p.file, "line": p.line, "column": p.column, "code": p.code, "message": p.message}
             for p in error.problems
         ]
-    _emit_error(type(error).__name__, str(error), error.exit_code, problems)
+    _emit_error(type(error).__name__, error.code, str(error), error.exit_code, problems)
     print_error(current.err(), error)
 
 
-def _emit_error(name: str, message: str, code: int, problems: Sequence[Mapping[str, object]] = ()) -> None:
+def _emit_error(
+    name: str, code: str, message: str, exit_code: int, problems: Sequence[Mapping[str, object]] = ()
+) -> None:
     """Prints the error's document, unless a verb has printed its own: standard output holds one."""
     if current.json and not current.emitted:
-        current.emit("error", error=name, message=message, exit_code=code, problems=list(problems))
+        current.emit(
+            "error", error=name, code=code, message=message, exit_code=exit_code, problems=list(problems)
+        )
 
 
 def main() -> None:

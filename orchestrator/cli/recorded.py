@@ -64,12 +64,15 @@ def _print_status(status: Status, job: JobStatus | None = None) -> None:
     if job is not None:
         said = f": {job.message}" if job.message and job.state is not JobState.SUCCEEDED else ""
         out.print(safe(f"job {job.id}: {job.state.value}{said}"), soft_wrap=True)
+    columns = {"trainings": status.trainings, "evaluations": status.evaluations}
+    if status.candidates:
+        columns["candidates"] = status.candidates
     rows = [
-        (state.value, status.trainings.get(state, 0), status.evaluations.get(state, 0))
+        (state.value, *(counts.get(state, 0) for counts in columns.values()))
         for state in State
-        if status.trainings.get(state) or status.evaluations.get(state)
+        if any(counts.get(state) for counts in columns.values())
     ]
-    out.print(listing(["state", "trainings", "evaluations"], rows))
+    out.print(listing(["state", *columns], rows))
     for trial, found in status.failures[:10]:
         out.print(
             safe(f"failed: {trial.key[:12]} {trial.label}: {found.cause}: {found.message}"), style="red"
@@ -93,7 +96,7 @@ def list_() -> None:
         return
     rows = []
     for each in found:
-        both = [each.trainings, each.evaluations]
+        both = [each.trainings, each.evaluations, each.candidates]
         total = sum(sum(counts.values()) for counts in both)
         done = sum(count for counts in both for state, count in counts.items() if state.has_result)
         failed = sum(counts.get(State.FAILED, 0) for counts in both)

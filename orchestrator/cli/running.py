@@ -150,6 +150,7 @@ def _tell(finish: Finish) -> None:
         print_verdicts(out, finish.claims)
         out.print()
     done = f"{summary.trained} trained, {summary.evaluated} evaluated"
+    done += f", {summary.tuned} candidates tried" if summary.tuned else ""
     troubled = [
         f"{summary.counts[state]} {state.value}"
         for state in (State.DIVERGED, State.FAILED, State.BLOCKED, State.CANCELLED)

@@ -39,6 +39,8 @@ def plan_shape(plan: Plan, wanted: Collection[TrialKey]) -> dict[str, Any]:
             "trials": len(trials),
             "trainings": sum(trial.stage == "train" for trial in trials),
             "evaluations": sum(trial.stage == "evaluate" for trial in trials),
+            "searches": len(plan.searches),
+            "candidates": sum(trial.stage == "tune" for trial in trials),
             "observations": len(plan.assignments),
             "cached": sum(plan.state(trial.key).has_result for trial in trials),
             "to_run": sum(not plan.state(trial.key).has_result for trial in trials),
@@ -76,6 +78,7 @@ def status_shape(status: Status, job: JobStatus | None = None) -> dict[str, Any]
         "status": status.status,
         "trainings": counts_shape(status.trainings),
         "evaluations": counts_shape(status.evaluations),
+        "candidates": counts_shape(status.candidates),
         "failures": [trial_shape(trial, found) for trial, found in status.failures],
         "driver": {"host": status.driver.host, "pid": status.driver.pid} if status.driver else None,
         "job": {"id": job.id, "state": job.state.value, "message": job.message} if job else None,
@@ -110,7 +113,7 @@ def claim_shape(claim: Judged) -> dict[str, Any]:
 
 
 def cost_shape(cost: Forecast) -> dict[str, Any]:
-    """Returns a forecast: seconds as low, mid and high."""
+    """Returns a forecast: seconds and bytes as low, mid and high."""
 
     def span(found: Span | None) -> dict[str, float] | None:
         return None if found is None else {"low": found.low, "mid": found.mid, "high": found.high}
@@ -118,12 +121,16 @@ def cost_shape(cost: Forecast) -> dict[str, Any]:
     return {
         "trials": cost.trials,
         "alike": cost.alike,
+        "counted": cost.counted,
         "near": cost.near,
         "unknown": cost.unknown,
         "cpu_s": span(cost.cpu_s),
         "gpu_s": span(cost.gpu_s),
         "wall_s": span(cost.wall_s),
         "slots": cost.slots,
+        "disk_bytes": span(cost.disk_bytes),
+        "disk_unknown": cost.disk_unknown,
+        "free_bytes": cost.free_bytes,
     }
 
 
@@ -200,6 +207,7 @@ def report_shape(report: TrialReport) -> dict[str, Any]:
         "seed": trial.seed,
         "draw": trial.draw,
         "parents": list(trial.parents),
+        "group": trial.group,
         "code": report.status.code,
         "commit": report.status.commit,
         "checkpoint": report.checkpoint.path if report.checkpoint else None,
@@ -243,6 +251,7 @@ def finish_shape(finish: Finish, tables: list[Any]) -> dict[str, Any]:
         "submission": finish.submission.id,
         "trained": summary.trained,
         "evaluated": summary.evaluated,
+        "tuned": summary.tuned,
         "counts": counts_shape(summary.counts),
         "failures": [{"trial": key, "message": message} for key, message in summary.failures.items()],
         "interrupted": summary.interrupted,

@@ -72,9 +72,9 @@ def plan(
     max_trials: MaxTrials = MAX_TRIALS,
 ) -> None:
     """Show what a study comes to, and what of it the store already has. Starts and writes nothing."""
-    from orchestrator.app.forecast import told
     from orchestrator.app.planning import plan_study
     from orchestrator.cli.shapes import cost_shape, plan_shape
+    from orchestrator.console.forecast import told
     from orchestrator.console.tables import plan_view
 
     planned = plan_study(request(study, set_, seeds, cells, max_trials), current.settings(), priced=True)

@@ -1,4 +1,4 @@
-"""Verbs about the installation and the networks: model, config, doctor."""
+"""Verbs about the installation and the networks: model, config, doctor, bench."""
 
 from __future__ import annotations
 
@@ -55,12 +55,16 @@ def config() -> None:
     current.out().print(listing(["setting", "value", "origin", "meaning"], rows))
 
 
-def doctor() -> None:
-    """Check this installation: versions, processors, disk, store. Exit 1 when something is wrong."""
+def doctor(
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a test notice to everybody who is to be told.")
+    ] = False,
+) -> None:
+    """Check this installation: versions, processors, disk, store, notices. Exit 1 when something is wrong."""
     from orchestrator.app.doctor import examine
     from orchestrator.console.tables import listing
 
-    checks = examine(current.settings())
+    checks = examine(current.settings(), notify=notify)
     if current.json:
         current.emit(
             "doctor", checks=[{"name": each.name, "ok": each.ok, "text": each.text} for each in checks]
@@ -71,4 +75,22 @@ def doctor() -> None:
     raise typer.Exit(0 if all(each.ok for each in checks) else 1)
 
 
-VERBS = (model, config, doctor)
+def bench(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="This part only; may be repeated.")
+    ] = None,
+    small: Annotated[bool, typer.Option("--small", help="Tiny sizes: whether it runs at all.")] = False,
+) -> None:
+    """Measure this machine: each figure beside what was to reach. Exit 1 when one is missed.
+
+    All of it takes half an hour or more, on a machine that does nothing else.
+    """
+    from orchestrator.app.bench import bench as measure
+
+    code, found = measure(only or (), small=small, as_json=current.json)
+    if current.json:
+        current.emit("bench", **found)
+    raise typer.Exit(code)
+
+
+VERBS = (model, config, doctor, bench)

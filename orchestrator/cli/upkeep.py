@@ -76,7 +76,7 @@ def gc(
         float, typer.Option("--grace", metavar="SECONDS", help="Keep what was changed less long ago.")
     ] = 3600.0,
 ) -> None:
-    """Name what nothing needs: leftovers of dead writers, superseded checkpoints. --delete takes it away."""
+    """Name what nothing needs: leftovers of dead writers, old checkpoints and code. --delete deletes it."""
     from orchestrator.app import upkeep as app
     from orchestrator.app.session import open_session
 
@@ -89,6 +89,7 @@ def gc(
             deleted=delete,
             strays=[{"path": path, "bytes": size} for path, size in found.strays],
             superseded=[{"path": each.path, "bytes": each.size_bytes} for each in found.superseded],
+            code=[{"path": path, "bytes": size} for path, size in found.code],
             bytes=found.size_bytes,
         )
         return
@@ -96,8 +97,11 @@ def gc(
         typer.echo(f"{path}  {size:,} bytes, named by no record")
     for each in found.superseded:
         typer.echo(f"{each.path}  {each.size_bytes:,} bytes, a finished training has a newer one")
+    for path, size in found.code:
+        typer.echo(f"{path}  {size:,} bytes, code that no result came from")
     what = "deleted" if delete else "could go; `orch gc --delete` deletes it"
-    typer.echo(f"{len(found.strays) + len(found.superseded)} things, {found.size_bytes:,} bytes: {what}")
+    number = len(found.strays) + len(found.superseded) + len(found.code)
+    typer.echo(f"{number} things, {found.size_bytes:,} bytes: {what}")
 
 
 def compact() -> None:

@@ -136,9 +136,13 @@ def plan_line(plan: Plan, wanted: frozenset[str]) -> str:
     again = f" ({failed} failed before)" if failed else ""
     tests = [each for each in plan.assignments if each.evaluation == "test" and each.trial in wanted]
     cells = len({each.cell for each in tests})
-    seeds = sorted({trial.seed for trial in trials})
+    seeds = sorted({each.seed for each in tests})
     shown = ", ".join(map(str, seeds[:10])) + (", ..." if len(seeds) > 10 else "")
+    parts = [f"{trainings} trainings", f"{sum(trial.stage == 'evaluate' for trial in trials)} evaluations"]
+    for stage, name in (("search", "searches"), ("tune", "candidates")):
+        if count := sum(trial.stage == stage for trial in trials):
+            parts.append(f"{count} {name}")
     return (
-        f"{plan.study}: {cells} cells, seeds {shown}, {len(trials)} trials: {trainings} trainings, "
-        f"{len(trials) - trainings} evaluations; {cached} cached, {len(trials) - cached} to run{again}"
+        f"{plan.study}: {cells} cells, seeds {shown}, {len(trials)} trials: {', '.join(parts)}; "
+        f"{cached} cached, {len(trials) - cached} to run{again}"
     )

@@ -48,4 +48,9 @@ def print_error(console: Console, error: OrchError) -> None:
         for problem in error.problems:
             console.print(safe(str(problem)), style="red", soft_wrap=True)
         return
-    console.print(safe(f"error: {error}"), style="red", soft_wrap=True)
+    console.print(safe(f"error[{error.code}]: {error}"), style="red", soft_wrap=True)
+
+
+def print_fault(console: Console, message: str) -> None:
+    """Prints a failure that is no OrchError."""
+    console.print(safe(f"error[internal]: {message}"), style="red", soft_wrap=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.model.fusing import Verdict
+
 if TYPE_CHECKING:
     from orchestrator.app.diff import Line
     from orchestrator.app.reproduce import Reproduced
@@ -43,21 +45,31 @@ def _source_lines(source: Source, indent: str) -> Iterator[str]:
         yield f"{indent}  data        {source.data}"
     if source.checkpoint is not None:
         yield f"{indent}  checkpoint  {source.checkpoint.path}, sha256 {source.checkpoint.digest}"
+    if (found := made.get("search")) is not None:
+        values = ", ".join(f"{path} = {value}" for path, value in found["chosen"].items())
+        yield f"{indent}  chosen      {values}: candidate {found['candidate']} of {len(found['tried'])}"
+        return
     if made:
         versions = [f"{name} {made[name]}" for name in made if name not in _OWN]
         devices = ", ".join(map(str, made.get("devices", ())))
         yield f"{indent}  machine     {made.get('host', '–')}, {devices}, {made.get('threads', '–')} threads"
+        if (how := made.get("workload")) is not None:
+            yield f"{indent}  computed    {', '.join(f'{name} {value}' for name, value in how.items())}"
         yield f"{indent}  versions    {', '.join(versions)}"
+        if (seeds := made.get("fused")) is not None:
+            yield f"{indent}  fused       seeds {', '.join(map(str, seeds))} as one network"
+        if (measured := made.get("fusing")) is not None:
+            yield f"{indent}  measured    {Verdict.from_plain(measured).text}"
         yield f"{indent}  again       orch reproduce {trial.key[:12]} --check"
     for parent in source.parents:
-        yield f"{indent}  measured on"
+        yield f"{indent}  {'decided by' if parent.trial.stage == 'search' else 'measured on'}"
         yield from _source_lines(parent, indent + "    ")
 
 
 _OWN = frozenset(
     {
         *("host", "pid", "lane", "threads", "devices", "accelerators", "code", "commit", "dirty", "tree"),
-        *("submission", "notes"),
+        *("submission", "notes", "workload", "fused", "fusing"),
     }
 )
 

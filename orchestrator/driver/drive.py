@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.driver.breaker import Breaker
@@ -13,6 +13,7 @@ from orchestrator.driver.progress import Meter, Progress, Summary, count, snapsh
 from orchestrator.driver.purse import Purse
 from orchestrator.driver.retry import LIMITS
 from orchestrator.driver.schedule import Schedule
+from orchestrator.driver.searching import Searches
 from orchestrator.driver.superseded import Superseded
 from orchestrator.errors import OrchError, TargetError
 from orchestrator.model.plan import Resources, State, Trial, TrialKey
@@ -56,7 +57,7 @@ class Drive:
         checkpoints: Used here only to delete what is superseded.
         clock: Time.
         lease: The right to drive the study.
-        trials: Every trial of the recorded plan.
+        trials: Every trial of the recorded plan, and the candidates of searches as they come.
         schedule: What may run next.
         study: The study's name.
         cells: Cell -> its trials, for the count of finished cells.
@@ -69,7 +70,9 @@ class Drive:
         stamp: Added to every result's provenance (code digest, git commit, submission).
         on_progress: Called a few times a second.
         purse: The study's budget, None without one.
+        searches: What decides hyperparameters, None without any.
         back_up: Called once an hour; what it raises is noted and costs nothing else.
+        meter: What trials take.
     """
 
     registry: Registry
@@ -77,7 +80,7 @@ class Drive:
     checkpoints: CheckpointStore
     clock: Clock
     lease: Lease
-    trials: Mapping[TrialKey, Trial]
+    trials: MutableMapping[TrialKey, Trial]
     schedule: Schedule
     study: str
     data: str
@@ -90,8 +93,9 @@ class Drive:
     on_progress: Callable[[Progress], None] = lambda progress: None
     back_up: Callable[[], None] = lambda: None
     purse: Purse | None = None
+    searches: Searches | None = None
+    meter: Meter = field(default_factory=Meter)
 
-    _meter: Meter = field(default_factory=Meter)
     _claims: Claims = field(init=False)
     _outcomes: Outcomes = field(init=False)
     _breaker: Breaker = field(init=False)
@@ -116,11 +120,13 @@ class Drive:
             registry=self.registry,
             schedule=self.schedule,
             lease=self.lease,
-            meter=self._meter,
+            meter=self.meter,
             study=self.study,
             data=self.data,
             checkpoint_interval_s=self.checkpoint_interval_s,
         )
+        if self.searches is not None:
+            self._claims.decided = self.searches.decided
         self._superseded = Superseded(self.checkpoints)
         self._breaker = Breaker(self.trials)
         for key, state in self.schedule.states().items():
@@ -149,7 +155,7 @@ class Drive:
 
     def cancelled(self) -> Collection[TrialKey]:
         """Returns running trials that somebody asked to cancel."""
-        return self._cancelled
+        return self._cancelled if self.searches is None else self._cancelled.union(self.searches.ending())
 
     def stopping(self) -> bool:
         """Returns whether running trials are to save and end."""
@@ -158,8 +164,7 @@ class Drive:
     def _closed(self) -> bool:
         """Returns whether nothing more is claimed."""
         return self._stopping or (
-            self.purse is not None
-            and self.purse.closed(self._claims.running.keys(), self.trials, self._meter)
+            self.purse is not None and self.purse.closed(self._claims.running.keys(), self.trials, self.meter)
         )
 
     # --- the loop ---------------------------------------------------------------------------------------
@@ -202,6 +207,7 @@ class Drive:
                 if number == 0:
                     after_start()
                 self._take_in(batch)
+                self._search()
                 self._grow()
                 self._housekeeping()
                 self._show(batch)
@@ -218,14 +224,18 @@ class Drive:
         for event in batch:
             if self._claims.running.get(event.trial) != event.epoch:
                 continue  # late news of an attempt that is over
+            if self.searches is not None and event.trial not in self._cancelled:
+                event = self.searches.seen(event)
+            self.meter.heard += 1
             match event:
                 case Started():
                     started.append(event)
-                    self._meter.progress[event.trial] = 0.0
+                    self._claims.tried(event)
+                    self.meter.progress[event.trial] = 0.0
                     if self.purse is not None:
                         self.purse.started(event.trial)
                 case Reported():
-                    self._meter.progress[event.trial] = event.progress
+                    self.meter.progress[event.trial] = event.progress
                 case Saved():
                     saved.append(event)
                 case Finished() | Failed():
@@ -252,24 +262,31 @@ class Drive:
             if self.purse is not None:
                 self.purse.ended(trial, outcome.duration_s)
             if outcome.trial not in accepted:
-                self._meter.ended(trial)
+                self.meter.ended(trial)
                 self.schedule.refused([outcome.trial])  # somebody else's now: look at it later
                 continue
             if outcome.state.has_result:
-                self._meter.finished(trial, outcome.duration_s)
+                self.meter.finished(trial, outcome.duration_s)
                 self._breaker.worked(outcome.trial)
             else:
-                self._meter.ended(trial)
+                self.meter.ended(trial)
             self.schedule.update(outcome.trial, outcome.state)
             if outcome.state is State.FAILED and outcome.failure is not None:
                 alike = self._breaker.failed(outcome.trial, outcome.failure)
                 why = self._breaker.why(outcome.trial, outcome.failure) if alike else ""
                 self.schedule.hold(alike, by=outcome.trial, message=why)
-        self._forget_damaged(batch)
+        self._claims.forget_damaged(batch, self.trials, self.checkpoints)
         self._asked_for_more = self._asked_for_more and not outcomes
         self._superseded.saved(event.checkpoint for event in saved)
         self._superseded.over(outcome.trial for outcome in outcomes if outcome.state.final)
         self._block()
+
+    def _search(self) -> None:
+        """Goes on with searches; what they ask for is ready at once."""
+        if self.searches is not None and not self._closed():
+            self.searches.cancel(self._cancelled)
+            self.searches.advance()
+            self._block()
 
     def _grow(self) -> None:
         """Wants further trials, where results ask for them; looking takes time, so not at each outcome."""
@@ -312,23 +329,6 @@ class Drive:
                     if status.state is State.RUNNING:
                         self.schedule.refused([key])
 
-    def _forget_damaged(self, batch: Sequence[Event]) -> None:
-        """Forgets parents' checkpoints that an evaluation could not read; those parents are made again."""
-        for event in batch:
-            trial = self.trials.get(event.trial)
-            failed = isinstance(event, Failed) and event.failure.cause is Cause.CORRUPT
-            if trial is None or not failed or trial.stage != "evaluate":
-                continue
-            damaged = []
-            for parent in trial.parents:
-                checkpoint = self.registry.checkpoint(parent)
-                if checkpoint is not None and self.checkpoints.check(checkpoint) is not None:
-                    # An older one is where the training goes on from, not what it came to.
-                    self.registry.drop_checkpoint(checkpoint)
-                    damaged.append(parent)
-            if damaged:
-                self._claims.remake(damaged)
-
     def _housekeeping(self) -> None:
         now = self.clock.monotonic()
         if now - self._renewed >= self.lease.duration_s / 4:
@@ -370,7 +370,7 @@ class Drive:
             self.trials,
             self.cells,
             self._claims.running,
-            self._meter,
+            self.meter,
             cached=self._cached,
             slots=self._claims.slots,
             elapsed_s=self.clock.monotonic() - self._began,
@@ -379,7 +379,8 @@ class Drive:
 
     def _states(self) -> Mapping[TrialKey, State]:
         wanted = self.schedule.wanted
-        return {key: state for key, state in self.schedule.states().items() if key in wanted}
+        found = {key: state for key, state in self.schedule.states().items() if key in wanted}
+        return found if self.searches is None else self.searches.without_failed(found)
 
     def summary(self) -> Summary:
         """Returns how far it came."""
@@ -388,8 +389,9 @@ class Drive:
         statuses = self.registry.statuses(failed) if failed else {}
         return Summary(
             counts=count(states),
-            trained=self._meter.trained,
-            evaluated=self._meter.evaluated,
+            trained=self.meter.trained,
+            evaluated=self.meter.evaluated,
+            tuned=self.meter.tuned,
             failures={key: statuses[key].message for key in failed if key in statuses},
             interrupted=self._stopping and not self._halted,
             halted=self._halted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.model.plan import State, Trial, TrialKey
@@ -27,11 +27,13 @@ class Progress:
         counts: State -> number of wanted trials.
         cells: Number of cells; cells_done: those whose trials are all final.
         cached: Wanted trials that had their result before this submission.
-        trained: Trainings finished by this submission; evaluated: evaluations likewise.
+        trained: Trainings finished by this submission; evaluated: evaluations likewise; tuned: trainings of
+            candidates.
         running: What is at work.
         elapsed_s: Since the driver began.
         eta_s: Estimated seconds to the end, None before anything has finished.
         committed: Whether results came in since the last snapshot.
+        heard: Signs of trials so far: beginnings, progress, checkpoints, ends.
     """
 
     counts: Mapping[State, int]
@@ -40,10 +42,12 @@ class Progress:
     cached: int = 0
     trained: int = 0
     evaluated: int = 0
+    tuned: int = 0
     running: tuple[Running, ...] = ()
     elapsed_s: float = 0.0
     eta_s: float | None = None
     committed: bool = False
+    heard: int = 0
 
     @property
     def total(self) -> int:
@@ -62,7 +66,8 @@ class Summary:
 
     Attributes:
         counts: State -> number of wanted trials.
-        trained: Trainings that this drive finished; evaluated: evaluations likewise.
+        trained: Trainings that this drive finished; evaluated: evaluations likewise; tuned: trainings of
+            candidates.
         failures: Trial -> message, of the wanted trials that are FAILED.
         interrupted: Whether it was asked to stop before the end.
         halted: Why claiming stopped by itself (a full disk), or "".
@@ -74,6 +79,7 @@ class Summary:
     evaluated: int
     failures: Mapping[TrialKey, str]
     interrupted: bool
+    tuned: int = 0
     halted: str = ""
     spent: str = ""
 
@@ -84,14 +90,21 @@ class Meter:
 
     A trial is expected to take as long as the mean of those that did the same with other seeds, else as
     the mean of its stage.
+
+    Attributes:
+        past: What earlier submissions took for the config of a trial, None where they had none like it.
     """
 
+    past: Callable[[Trial], float | None] = lambda trial: None
     progress: dict[TrialKey, float | None] = field(default_factory=dict)
     trained: int = 0
     evaluated: int = 0
+    tuned: int = 0
+    heard: int = 0
 
     # stage and kind ("" for all of the stage) -> seconds in all, and how often
     _spent: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
+    _known: dict[tuple[str, str], float | None] = field(default_factory=dict)  # from the past
     _recent: dict[str, deque[float]] = field(
         default_factory=lambda: defaultdict(lambda: deque(maxlen=RECENT))
     )
@@ -99,10 +112,9 @@ class Meter:
     def finished(self, trial: Trial, duration_s: float) -> None:
         """Notes a finished trial."""
         self.progress.pop(trial.key, None)
-        if trial.stage == "train":
-            self.trained += 1
-        else:
-            self.evaluated += 1
+        self.trained += trial.stage == "train"
+        self.evaluated += trial.stage == "evaluate"
+        self.tuned += trial.stage == "tune"
         self._recent[trial.stage].append(duration_s)
         for kind in (_kind(trial), ""):
             spent_s, number = self._spent.get((trial.stage, kind), (0.0, 0))
@@ -117,13 +129,24 @@ class Meter:
         recent = self._recent[stage]
         return sum(recent) / len(recent) if recent else None
 
+    def predicted_s(self, trial: Trial) -> float | None:
+        """Returns how long a trial will take: as others of its config did, else as recent ones."""
+        key = (trial.stage, _kind(trial))
+        if key in self._spent:
+            spent_s, number = self._spent[key]
+            return spent_s / number
+        if key not in self._known:
+            self._known[key] = self.past(trial)
+        known_s = self._known[key]
+        return self.recent_s(trial.stage) if known_s is None else known_s
+
     def expected_s(self, trial: Trial) -> float | None:
         """Returns the expected duration of a trial in seconds, None when nothing is known."""
         for key in ((trial.stage, _kind(trial)), (trial.stage, "")):
             if key in self._spent:
                 spent_s, number = self._spent[key]
                 return spent_s / number
-        return 0.0 if trial.stage == "evaluate" else None
+        return None if trial.stage == "train" else 0.0
 
     def eta_s(
         self, trials: Mapping[TrialKey, Trial], states: Mapping[TrialKey, State], slots: int
@@ -172,6 +195,7 @@ def snapshot(
         cached=cached,
         trained=meter.trained,
         evaluated=meter.evaluated,
+        tuned=meter.tuned,
         running=tuple(
             Running(label=trials[key].label, progress=meter.progress[key])
             for key in running
@@ -180,6 +204,7 @@ def snapshot(
         elapsed_s=elapsed_s,
         eta_s=meter.eta_s({key: trials[key] for key in states}, states, slots),
         committed=committed,
+        heard=meter.heard,
     )
 
 

@@ -33,6 +33,7 @@ class Purse:
     _began: float = field(init=False)
     _begun: dict[TrialKey, float] = field(default_factory=dict)
     _looked: float = float("-inf")
+    _used_before: int = -1  # at the first look
     _over: str = ""
 
     def __post_init__(self) -> None:
@@ -83,8 +84,14 @@ class Purse:
         if limit.disk_bytes is not None and now - self._looked >= DISK_S:
             self._looked = now
             used = self.used_bytes()
-            if used >= limit.disk_bytes:
-                return f"results and checkpoints take {used / 1e9:.2g} GB of {limit.disk_bytes / 1e9:.2g} GB"
+            if self._used_before < 0:
+                self._used_before = used
+            # Each training that runs will leave what each has left so far.
+            each = (used - self._used_before) / meter.trained if meter.trained else 0.0
+            ahead = used + each * sum(trials[key].stage == "train" for key in running)
+            if ahead >= limit.disk_bytes:
+                told = f"results and checkpoints take {used / 1e9:.2g} GB of {limit.disk_bytes / 1e9:.2g} GB"
+                return told if used >= limit.disk_bytes else f"{told}, and what runs takes it past that"
         return ""
 
 

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.execution.failures import ReportError
 from orchestrator.execution.history import History
+from orchestrator.execution.memory import held_mb
+from orchestrator.execution.secrets import Secrets, secret_in
 from orchestrator.model.plan import Resources, State, TrialKey
 from orchestrator.model.result import ResultRow
 from orchestrator.model.run import (
@@ -49,12 +52,14 @@ class Worker:
         checkpoints: Where checkpoints are.
         modules: Packages that `workload: package.module:SPEC` may name.
         logs: Where the trials' logs are, or None for none.
+        secrets: Where secrets are kept.
         resolve: From a study's `workload:` (and `modules`) to its Spec.
     """
 
     checkpoints: CheckpointStore
     modules: tuple[str, ...] = ()
     logs: LogStore | None = None
+    secrets: Secrets = field(default_factory=Secrets)
     resolve: Callable[..., Spec] = resolve_by_name
 
 
@@ -135,6 +140,7 @@ class Effort:
         claim: The leased trial.
         site: Where it runs.
         history: What it has reported, earlier attempts that it continues included.
+        fusing: What was found on training its group as one network, for the record.
         notes: For the provenance ("started from 0 because ...").
         extra: Rows besides the history's (the network's description).
         resume: Directory of the verified checkpoint that it continues from.
@@ -142,6 +148,7 @@ class Effort:
         begun: Whether Started was told.
         saved_step: Step of the last checkpoint of this attempt.
         clock: Seconds that never go back.
+        share: How many are computed together with it, itself included: each is charged its part of the time.
     """
 
     claim: Claim
@@ -149,11 +156,13 @@ class Effort:
     clock: Callable[[], float] = time.monotonic
     history: History = field(default_factory=History)
     notes: dict[str, Any] = field(default_factory=dict)
+    fusing: Mapping[str, Any] | None = None
     extra: tuple[ResultRow, ...] = ()
     resume: Path | None = None
     over: bool = False
     begun: bool = False
     saved_step: int | None = None
+    share: int = 1
     _began: float = 0.0
     _saved: float = 0.0
     _told: float = float("-inf")
@@ -168,12 +177,17 @@ class Effort:
         """Returns the event of a beginning and sets the clocks."""
         self.begun = True
         self._began = self._saved = self.clock()
-        return Started(trial=self.key, epoch=self.claim.epoch, worker=self.site.identity())
+        found = {} if self.fusing is None else {"fusing": dict(self.fusing)}
+        return Started(trial=self.key, epoch=self.claim.epoch, worker={**self.site.identity(), **found})
 
     def tell(self, report: Report, metrics: Mapping[str, float]) -> list[Reported]:
-        """Returns the event of progress, or nothing when one was told a moment ago."""
+        """Returns the event of progress, or nothing when one was told a moment ago.
+
+        Of a search's candidate every point of its curves is told: it may be ended for what they show.
+        """
         now = self.clock()
-        if now - self._told < REPORT_EVERY_S:
+        wanted = self.tuned and bool(metrics)
+        if now - self._told < REPORT_EVERY_S and not wanted:
             return []
         self._told = now
         return [
@@ -184,6 +198,22 @@ class Effort:
                 progress=None if report.progress is None else float(report.progress),
                 metrics=dict(metrics),
             )
+        ]
+
+    @property
+    def tuned(self) -> bool:
+        """Whether it trains the candidate of a search."""
+        return self.claim.trial.stage == "tune"
+
+    def retell(self) -> list[Reported]:
+        """Returns as events what an earlier attempt has reported, of a search's candidate."""
+        if not self.tuned:
+            return []
+        key, epoch = self.key, self.claim.epoch
+        return [
+            Reported(trial=key, epoch=epoch, step=point.step, metrics=point.metrics)
+            for point in self.history.points
+            if not point.coords
         ]
 
     def due(self, interval_s: float) -> bool:
@@ -198,6 +228,11 @@ class Effort:
         def write(directory: Path) -> None:
             writer(directory)
             self.history.write(directory)
+            if (found := secret_in(directory)) is not None:
+                raise ReportError(
+                    f"the checkpoint holds a secret in {found}; write configs by workloads.api.to_plain, "
+                    "which has the reference in its place"
+                )
 
         self._count += 1
         earlier = self.claim.resume.serial if self.claim.resume else 0
@@ -217,7 +252,12 @@ class Effort:
             rows=(*self.history.rows(self.claim.trial, state.value), *self._extra(state.value)),
             checkpoint=checkpoint,
             duration_s=self._duration(),
-            provenance={**self.site.provenance(), **self.notes},
+            provenance={
+                **self.site.provenance(),
+                **({} if self.fusing is None else {"fusing": dict(self.fusing)}),
+                **self.notes,
+                "workload": {**self.notes.get("workload", {}), "memory_mb": held_mb()},
+            },
         )
 
     def fail(self, failure: Failure) -> Failed:
@@ -230,7 +270,7 @@ class Effort:
         return self.fail(Failure(cause=cause, message=message))
 
     def _duration(self) -> float:
-        return self.clock() - self._began if self.begun else 0.0
+        return (self.clock() - self._began) / self.share if self.begun else 0.0
 
     def _extra(self, outcome: str) -> list[ResultRow]:
         return [replace(row, outcome=outcome) for row in self.extra]

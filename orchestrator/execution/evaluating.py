@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
-from orchestrator.execution.effort import Control, Effort
+from orchestrator.execution.effort import Control, Effort, Worker
 from orchestrator.execution.failures import failure_of
 from orchestrator.execution.history import (
     History,
@@ -16,9 +16,9 @@ from orchestrator.execution.history import (
     checked_step,
 )
 from orchestrator.execution.logs import TrialLog, captured, close_quietly
+from orchestrator.execution.secrets import Secrets
 from orchestrator.model.plan import State
 from orchestrator.model.run import Bundle, Cause, Event
-from orchestrator.ports import CheckpointStore
 from workloads.api import Condition, Report, Workload
 
 
@@ -27,7 +27,7 @@ def evaluate(
     efforts: Sequence[Effort],
     workload: Workload,
     *,
-    store: CheckpointStore,
+    worker: Worker,
     control: Callable[[], Control],
     log: TrialLog,
 ) -> Iterator[Sequence[Event]]:
@@ -40,22 +40,22 @@ def evaluate(
         bundle: Evaluations of equal parents.
         efforts: One for each claim, in order.
         workload: What evaluates.
-        store: Where the parents' checkpoints are.
+        worker: Where the parents' checkpoints, and secrets, are.
         control: What the driver wants.
         log: Turned to the trial that is running.
     """
     parents: list[Path] = []
     try:
         try:
-            parents += (store.open(parent) for parent in bundle.parents)
+            parents += (worker.checkpoints.open(parent) for parent in bundle.parents)
         except (Exception, SystemExit) as error:
             failure = failure_of(error)
             yield [event for effort in efforts for event in (effort.start(), effort.fail(failure))]
             return
-        yield from _evaluate(_Session(bundle, parents, workload, control, log), efforts, log)
+        yield from _evaluate(_Session(bundle, parents, workload, worker, control, log), efforts, log)
     finally:
         for parent in parents:
-            store.done(parent)
+            worker.checkpoints.done(parent)
 
 
 def _evaluate(session: _Session, efforts: Sequence[Effort], log: TrialLog) -> Iterator[Sequence[Event]]:
@@ -82,12 +82,14 @@ class _Session:
         bundle: Bundle,
         parents: Sequence[Path],
         workload: Workload,
+        worker: Worker,
         control: Callable[[], Control],
         log: TrialLog,
     ) -> None:
         self._bundle = bundle
         self._parents = parents
         self._workload = workload
+        self._secrets = worker.secrets
         self._control = control
         self._log = log
 
@@ -106,7 +108,7 @@ class _Session:
                             reports = iter(
                                 self._workload.evaluate(
                                     self._parents,
-                                    [condition_of(effort) for effort in batch],
+                                    [condition_of(effort, self._secrets) for effort in batch],
                                     data=Path(self._bundle.data),
                                     placement=batch[0].site.placement,
                                 )
@@ -172,7 +174,12 @@ class _Session:
         return events
 
 
-def condition_of(effort: Effort) -> Condition:
-    """Returns the test-time condition of an evaluation."""
+def condition_of(effort: Effort, secrets: Secrets) -> Condition:
+    """Returns the test-time condition of an evaluation.
+
+    Raises:
+        SecretError: A secret that it needs cannot be had.
+    """
     trial = effort.claim.trial
-    return Condition(family=trial.family, parameters=trial.parameters, draw=trial.draw, seed=trial.seed)
+    parameters = secrets.reveal(trial.parameters)
+    return Condition(family=trial.family, parameters=parameters, draw=trial.draw, seed=trial.seed)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from orchestrator.errors import CorruptError, TargetError
+from orchestrator.execution.secrets import without_secrets
 from orchestrator.model.run import Cause, Failure
 
 MESSAGE_LIMIT = 500
@@ -82,8 +83,8 @@ def trimmed(error: BaseException) -> str:
 
 
 def redacted(text: str) -> str:
-    """Returns the text with `user:password@` of URLs masked."""
-    return _USERINFO.sub("***:***", text)
+    """Returns the text with secrets and `user:password@` of URLs masked."""
+    return without_secrets(_USERINFO.sub("***:***", text))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

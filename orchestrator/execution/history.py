@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.execution.failures import ReportError
+from orchestrator.execution.secrets import without_secrets
 from orchestrator.model.plan import Trial
 from orchestrator.model.result import ResultRow
 from workloads.api import Report
@@ -38,10 +39,12 @@ class History:
     Attributes:
         points: What was reported.
         ended: "" while it goes on, else "succeeded" or "diverged".
+        mark: Equal in the checkpoints of fused trainings that were written at the same step; else "".
     """
 
     points: list[Point] = field(default_factory=list)
     ended: str = ""
+    mark: str = ""
 
     def write(self, directory: Path) -> None:
         """Writes the history into a checkpoint that is being made.
@@ -54,11 +57,13 @@ class History:
             raise ReportError(
                 f"the workload's checkpoint holds a file {FILE!r}: the name is reserved, use another"
             )
-        document = {
+        document: dict[str, Any] = {
             "version": VERSION,
             "ended": self.ended,
             "reports": [[p.evaluation, p.step, dict(p.coords), dict(p.metrics)] for p in self.points],
         }
+        if self.mark:
+            document["mark"] = self.mark
         path.write_text(json.dumps(document), encoding="utf-8")
 
     @classmethod
@@ -76,7 +81,7 @@ class History:
             Point(evaluation=evaluation, step=step, coords=coords, metrics=metrics)
             for evaluation, step, coords, metrics in document["reports"]
         ]
-        return cls(points=points, ended=document["ended"])
+        return cls(points=points, ended=document["ended"], mark=document.get("mark", ""))
 
     def rows(self, trial: Trial, outcome: str) -> tuple[ResultRow, ...]:
         """Returns every value as a row of the trial's result."""
@@ -125,7 +130,7 @@ def checked_coords(coords: Any) -> dict[str, int | str]:
     for name, value in coords.items():
         name = _name(name, "coords")
         if isinstance(value, str):
-            found[name] = value
+            found[name] = without_secrets(value)
         elif isinstance(value, numbers.Integral):
             found[name] = int(value)
         else:
@@ -142,6 +147,21 @@ def checked_step(step: Any) -> int:
     if not isinstance(step, numbers.Integral):
         raise ReportError(f"step: got {_kind(step)}; allowed: a whole number")
     return int(step)
+
+
+def checked_notes(notes: Any) -> dict[str, Any]:
+    """Returns what a workload says of how it computed.
+
+    Raises:
+        ReportError: It is no mapping of names to plain values.
+    """
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(notes), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ReportError(
+            f"notes: got {_kind(notes)} ({error}); allowed: names with values that JSON has"
+        ) from None
+    return {_name(name, "notes"): value for name, value in found.items()}
 
 
 def checked_index(report: Any, count: int, what: str) -> int:
@@ -173,7 +193,7 @@ def _name(name: Any, where: str) -> str:
         raise ReportError(
             f"{where}: got the name {name[:60]!r}; allowed: 1 to {NAME_LIMIT} printable characters"
         )
-    return name
+    return without_secrets(name)
 
 
 def _number(name: str, value: Any) -> float:

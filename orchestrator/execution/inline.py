@@ -81,7 +81,7 @@ class InlineExecutor:
             waiting += events
             now = self._clock()
             # Trainings are long: what they tell is passed on at once. Evaluations come by the dozen.
-            if bundle.stage == "train" or now - yielded >= GROUP_S:
+            if bundle.stage != "evaluate" or now - yielded >= GROUP_S:
                 yield tuple(waiting)
                 waiting, yielded = [], self._clock()
         if waiting:

@@ -55,7 +55,7 @@ class TrialLog(io.TextIOBase):
     def write(self, text: str) -> int:
         """Writes what the workload printed."""
         if self._echo is not None:
-            self._echo.write(text)
+            self._echo.write(redacted(text))
         self.put(text)
         return len(text)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from orchestrator.errors import TargetError
 from orchestrator.execution import ray_reaper
+from orchestrator.model.groups import NodeGroup
 from orchestrator.model.plan import Resources
 
 # Before ray is imported: some are read at import. Given values win.
@@ -36,6 +37,7 @@ LOCAL_SETTINGS = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray on the loopback address that is asked for
 }
 PREFIX = "orch-ray-"
+DASHBOARD = "dashboard"  # file of a local cluster's directory: the address of its dashboard
 ROOM_BYTES = (
     64 * 1024**2
 )  # for sockets, logs and session files; on a full disk Ray fails slowly and unclearly
@@ -64,6 +66,7 @@ class Join:
         store: Directory of the store, which every node must see; None when it is no path.
         data: Directory of the data sets, which every node must have if this one has it.
         reach: Raises an OrchError on a node that cannot use a store that is no path; picklable.
+        groups: Nodes that its autoscaler may add.
         freeze: Writes the code that workers are to run into a directory, and returns the archive; None
             when they have this process's code already, as within a Ray job.
     """
@@ -72,6 +75,7 @@ class Join:
     store: Path | None
     data: Path
     reach: Callable[[], None] | None = None
+    groups: tuple[NodeGroup, ...] = ()
     freeze: Callable[[Path], Path] | None = None
 
 
@@ -114,8 +118,9 @@ def connected(
 def _joined(join: Join, directory: Path) -> Iterator[None]:
     import ray
 
-    from orchestrator.execution.ray_probe import check_nodes
+    from orchestrator.execution.ray_probe import answers, check_nodes
 
+    answers(join.address)
     environment = {"working_dir": str(join.freeze(directory))} if join.freeze else None
     with _ray_failures(f"the Ray cluster at {join.address} cannot be joined"), _kept_signals():
         ray.init(address=join.address, runtime_env=environment, **_quiet())
@@ -142,7 +147,7 @@ def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool)
             _environment(ray_reaper.MARK, str(directory)),
             _umask(0o077),
         ):
-            ray.init(
+            context = ray.init(
                 address="local",  # whatever RAY_ADDRESS says
                 num_cpus=cpus,
                 num_gpus=gpus,
@@ -153,10 +158,24 @@ def _local(directory: Path, cpus: int | None, gpus: int | None, dashboard: bool)
                 _temp_dir=str(directory / "ray"),  # Ray opens it to all users; the directory above is private
                 **_quiet(),
             )
+        if address := context.address_info.get("webui_url"):
+            (directory / DASHBOARD).write_text(f"http://{address}", encoding="utf-8")
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def local_dashboard(pid: int) -> tuple[str, Path] | None:
+    """Returns where a process of this user serves Ray's dashboard, and the file of the token it asks for.
+
+    None where it has no local cluster, or one without a dashboard.
+    """
+    for folder in _root().glob(f"{PREFIX}{pid}-*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.getuid():
+                return (folder / DASHBOARD).read_text(encoding="utf-8").strip(), folder / "token"
+    return None
 
 
 def _check_room(directory: Path) -> None:
@@ -216,12 +235,12 @@ def _token(directory: Path) -> Iterator[None]:
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(32))
     with _environment("RAY_AUTH_TOKEN_PATH", str(path)):
-        _read_token_again()
+        read_token_again()
         yield
-    _read_token_again()
+    read_token_again()
 
 
-def _read_token_again() -> None:
+def read_token_again() -> None:
     """Makes Ray forget the mode and the token that it has read once in this process."""
     import ray
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.errors import TargetError
 from orchestrator.execution.ray_messages import Flags, Joined, Lost, Message, Order, Told
+from orchestrator.model.groups import NodeGroup, grown
 from orchestrator.model.plan import Resources, TrialKey
 from orchestrator.model.run import Bundle, Cause, Event, Failed, Failure, Finished
 from orchestrator.ports import Work
@@ -77,6 +78,7 @@ class Fleet:
         self,
         nodes: Sequence[Resources],
         *,
+        groups: Sequence[NodeGroup] = (),
         max_concurrent: int | None = None,
         hang_s: float = HANG_S,
         clock: Callable[[], float] = time.monotonic,
@@ -86,13 +88,15 @@ class Fleet:
 
         Args:
             nodes: What each node of the cluster has in all.
+            groups: Nodes that its autoscaler may add: lanes that wait for room there are what it looks at.
             max_concurrent: Lanes at once, at most.
             hang_s: How long a worker with a bundle may be silent.
             clock: Seconds that never go back.
             node_gone: Whether a node, by its id, does not answer any more.
         """
         self.lanes: dict[str, LaneState] = {}
-        self.nodes = tuple(nodes)
+        self._groups = tuple(groups)
+        self.nodes = grown(nodes, self._groups)
         self._limit = max_concurrent
         self._hang_s = hang_s
         self._clock = clock
@@ -116,7 +120,8 @@ class Fleet:
                 nodes = ", ".join(sorted({str(node) for node in self.nodes})) or "none"
                 raise TargetError(
                     f"no node can ever hold {resources}; the cluster's nodes have: {nodes}. Lower "
-                    "`resources` of the study, or run it on a cluster with larger nodes"
+                    "`resources` of the study, or run it on a cluster with larger nodes; those that an "
+                    "autoscaler may add are named by the setting `scales_to`"
                 )
 
     def slots(self, resources: Resources) -> int:
@@ -125,7 +130,7 @@ class Fleet:
 
     def resize(self, nodes: Sequence[Resources]) -> None:
         """Takes note of nodes that came or went."""
-        self.nodes = tuple(nodes)
+        self.nodes = grown(nodes, self._groups)
 
     # --- what came in ---------------------------------------------------------------------------------
 

@@ -8,12 +8,15 @@ after its life was declared lost.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.execution.ray_messages import Flags, Joined, Lost, Message, Order, Told
 from orchestrator.model.run import Event
+
+GATHER_S = 0.1  # events that come so close together are committed together, unless a bundle ends
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class Hub:
         self._messages: list[Message] = []
         self._flags = Flags()
         self._news = asyncio.Event()  # for the driver
+        self._urgent = asyncio.Event()  # a bundle ended, or a lane came or went
         self._orders = asyncio.Condition()  # for lanes
 
     async def ready(self) -> bool:
@@ -82,7 +86,7 @@ class Hub:
     # --- the driver ---------------------------------------------------------------------------------
 
     async def exchange(self, orders: Sequence[Order], flags: Flags, wait_s: float) -> Sequence[Message]:
-        """Hands out orders and flags, and returns all news, as soon as there is some or after a while."""
+        """Hands out orders and flags, and returns all news, soon after there is some, or after a while."""
         self._flags = flags
         if orders:
             for order in orders:
@@ -98,8 +102,11 @@ class Hub:
                 await asyncio.wait_for(self._news.wait(), wait_s)
             except TimeoutError:
                 return ()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._urgent.wait(), min(GATHER_S, wait_s))
         messages, self._messages = self._messages, []
         self._news.clear()
+        self._urgent.clear()
         return messages
 
     async def lose(self, lane: str, reason: str) -> None:
@@ -117,3 +124,5 @@ class Hub:
     def _tell(self, message: Message) -> None:
         self._messages.append(message)
         self._news.set()
+        if not isinstance(message, Told) or message.done:
+            self._urgent.set()

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.errors import NotFoundError, TargetError, UsageError
-from orchestrator.execution.ray_cluster import SETTINGS
+from orchestrator.execution.ray_cluster import SETTINGS, read_token_again
 from orchestrator.model.job import Job, JobState, JobStatus
 from orchestrator.ports import Launcher
 
@@ -110,10 +110,13 @@ class RayJobs:
         except OSError as error:
             raise TargetError(f"{where} cannot be reached: {error.strerror or error}") from None
         with _environment():
+            import ray
             from ray.exceptions import AuthenticationError
             from ray.job_submission import JobSubmissionClient
 
             logging.getLogger("ray").setLevel(logging.CRITICAL)  # it tells of each upload
+            if not ray.is_initialized():  # this process may have spoken with another cluster before
+                read_token_again()
             try:
                 yield JobSubmissionClient(self._address)
             except AuthenticationError:

@@ -125,7 +125,8 @@ class Lane(tune.Trainable):  # type: ignore[misc]
             life=self._life,
             identity=self._site.identity(),
             node=context.get_node_id(),
-            actor=context.current_actor,
+            # the hub would import this module to read it
+            actor=ray.cloudpickle.dumps(context.current_actor),
         )
         self._worker: Worker = ray.get(self._hub.join.remote(joined))
 

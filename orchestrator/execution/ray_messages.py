@@ -48,7 +48,7 @@ class Joined:
     life: str
     identity: Mapping[str, Any] = field(default_factory=dict)
     node: str = ""  # Ray's id of the node that it is on
-    actor: Any = None  # handle, to end a lane that does not listen
+    actor: Any = None  # handle, to end a lane that does not listen; pickled while it is in the hub
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

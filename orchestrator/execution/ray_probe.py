@@ -13,8 +13,30 @@ from typing import Any
 
 from orchestrator.errors import OrchError, TargetError
 
+REACH_S = 10.0
 PROBE_S = 60.0  # nodes that have never run our code unpack it first
 MARKER = ".tmp-probe-"  # swept like any leftover, should its writer be killed
+
+
+def answers(address: str) -> None:
+    """Checks that somebody listens at a cluster's address: Ray itself would ask for ever.
+
+    Args:
+        address: HOST:PORT; others are left to Ray.
+
+    Raises:
+        TargetError: Nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+    except OSError as error:
+        raise TargetError(
+            f"the Ray cluster at {address} cannot be joined: {error.strerror or error}; see whether its head "
+            "runs (`ray status` there) and whether this machine reaches it"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

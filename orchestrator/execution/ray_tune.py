@@ -12,6 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import OrchError
@@ -19,7 +20,7 @@ from orchestrator.execution.effort import Worker
 from orchestrator.execution.ray_cluster import Cluster, Join, connected, nodes
 from orchestrator.execution.ray_fleet import HANG_S, Fleet
 from orchestrator.execution.ray_head import SAFE, Head, node_gone, within
-from orchestrator.execution.ray_messages import Flags, Order
+from orchestrator.execution.ray_messages import Flags, Joined, Message, Order
 from orchestrator.model.run import Event
 from orchestrator.ports import Executor, Work
 
@@ -70,8 +71,10 @@ class RayTuneExecutor:
             TargetError: The cluster cannot be reached, or no node can ever hold a class of the work.
         """
         with connected(self._join, cpus=self._cpus, gpus=self._gpus, dashboard=self._dashboard) as cluster:
+            groups = self._join.groups if self._join is not None else ()
             fleet = Fleet(
                 cluster.nodes,
+                groups=groups,
                 max_concurrent=self._max_concurrent,
                 hang_s=self._hang_s,
                 node_gone=node_gone,
@@ -150,8 +153,13 @@ class _Run:
         self._controller.join(END_S)
         self._ray.kill(self._hub)
 
-    def _exchange(self, orders: Sequence[Order], wait_s: float) -> Any:
-        return self._ask(self._hub.exchange.remote(orders, self._flags, wait_s))
+    def _exchange(self, orders: Sequence[Order], wait_s: float) -> Sequence[Message]:
+        messages: Sequence[Message] = self._ask(self._hub.exchange.remote(orders, self._flags, wait_s))
+        return [self._read(each) if isinstance(each, Joined) else each for each in messages]
+
+    def _read(self, joined: Joined) -> Joined:
+        # Here and not when it is needed: Ray asks the head for it, which may be gone by then.
+        return replace(joined, actor=self._ray.cloudpickle.loads(joined.actor))
 
     def _ask(self, reference: Any) -> Any:
         from ray.exceptions import GetTimeoutError, RayError

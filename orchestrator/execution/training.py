@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import CorruptError, TargetError
+from orchestrator.execution.abreast import abreast
 from orchestrator.execution.effort import Control, Effort
 from orchestrator.execution.failures import ReportError, failure_of
 from orchestrator.execution.history import (
@@ -17,15 +18,21 @@ from orchestrator.execution.history import (
     checked_coords,
     checked_index,
     checked_metrics,
+    checked_notes,
     checked_step,
     finite,
 )
 from orchestrator.execution.logs import TrialLog, captured, close_quietly
-from orchestrator.model.plan import State
+from orchestrator.model.plan import State, TrialKey
 from orchestrator.model.run import Bundle, Cause, Event, Saved
 from orchestrator.ports import CheckpointStore
 from workloads.api import Report, Workload
 
+# A search's candidate ends before the test split is looked at, which choosing by must never touch.
+_UNTOLD = (
+    "a search cannot end this training before its test: got the test before any report of evaluation "
+    '"train" with progress 1; let the last report of the training proper have it'
+)
 STOP_GRACE_S = 10.0  # how long a stop waits for a report that offers a checkpoint
 
 
@@ -38,7 +45,7 @@ def train(
     store: CheckpointStore,
     control: Callable[[], Control],
     log: TrialLog,
-) -> Iterator[Sequence[Event]]:
+) -> Generator[Sequence[Event], None, None]:
     """Yields the events of each report of the trainings of one bundle.
 
     Args:
@@ -79,20 +86,21 @@ def _train(
             continue
         if "restarted" in effort.notes:
             log.note(effort.notes["restarted"])
+        events += effort.retell()
         if state is not None:
             # Everything was computed and saved; only the news of it was lost.
             events.append(effort.finish(state, effort.claim.resume))
         if effort is not efforts[0]:
             log.note(f"trained together with {efforts[0].key}: see its log")
-    if len(efforts) > 1:
-        for effort in efforts:
-            effort.notes["fused"] = len(efforts)
-    log.turn_to(efforts[0].key)
+    together = abreast(efforts, store)
     yield events
-    if all(effort.over for effort in efforts):
-        return
-    session = _Session(bundle, efforts, store, control, log)
-    yield from session.run(workload, config)
+    for several in together:
+        log.turn_to(several[0].key)
+        for effort in several:
+            effort.share = len(several)
+        if "fused" in several[0].notes:
+            log.note(f"computed as one network: seeds {several[0].notes['fused']}")
+        yield from _Session(bundle, several, store, control, log).run(workload, config)
 
 
 def restore(effort: Effort, store: CheckpointStore) -> State | None:
@@ -106,9 +114,8 @@ def restore(effort: Effort, store: CheckpointStore) -> State | None:
         OSError: No room for a copy of the checkpoint.
     """
     damage = []
-    for checkpoint in (effort.claim.resume, *effort.claim.older):
-        if checkpoint is None:
-            continue
+    known = [each for each in (effort.claim.resume, *effort.claim.older) if each is not None]
+    for place, checkpoint in enumerate(known):
         try:
             effort.resume = store.open(checkpoint)
             history = History.read(effort.resume)
@@ -125,7 +132,7 @@ def restore(effort: Effort, store: CheckpointStore) -> State | None:
             continue
         if damage:
             effort.notes["restarted"] = f"{'; '.join(damage)}; went on from step {checkpoint.step}"
-        effort.claim = replace(effort.claim, resume=checkpoint, older=())
+        effort.claim = replace(effort.claim, resume=checkpoint, older=tuple(known[place + 1 :]))
         effort.history = history
         effort.notes["resumed_at_step"] = checkpoint.step
         return State(history.ended) if history.ended else None
@@ -151,6 +158,11 @@ class _Session:
         self._control = control
         self._log = log
         self._stop_began: float | None = None
+        # One round is a report of each training. They stop and are saved in the same one, for only from
+        # the same step can they go on together.
+        self._heard: set[TrialKey] = set()
+        self._stopping = self._saving = False
+        self._rounds = 0
 
     def run(self, workload: Workload, config: Any) -> Iterator[Sequence[Event]]:
         efforts = self._efforts
@@ -166,7 +178,7 @@ class _Session:
                                     seeds=[effort.claim.trial.seed for effort in efforts],
                                     data=Path(self._bundle.data),
                                     resume={i: e.resume for i, e in enumerate(efforts) if e.resume},
-                                    placement=efforts[0].site.placement,
+                                    placement=replace(efforts[0].site.placement, fused=len(efforts) > 1),
                                 )
                             )
                         report = next(reports)
@@ -206,9 +218,18 @@ class _Session:
                     metrics=metrics,
                 )
             )
+        if report.notes:
+            effort.notes["workload"] = effort.notes.get("workload", {}) | checked_notes(report.notes)
         told = list[Event](effort.tell(report, metrics))
+        if report.save is not None:
+            self._hear(effort)
         if report.diverged or not finite(metrics):
             return [*told, self._finish(effort, report, State.DIVERGED)]
+        if effort.tuned:
+            if report.evaluation == "test":
+                raise ReportError(_UNTOLD)
+            if metrics and report.progress is not None and report.progress >= 1:
+                return [*told, effort.finish(State.SUCCEEDED)]
         if report.evaluation == "test":
             return [*told, self._finish(effort, report, State.SUCCEEDED)]
         wanted = self._control()
@@ -216,14 +237,28 @@ class _Session:
             return [*told, effort.end(Cause.CANCELLED, "cancelled on request")]
         if wanted.stopping:
             if report.save is not None:
+                if not self._stopping:
+                    return told
                 saved = self._saved(effort, report)
                 return [*told, saved, effort.end(Cause.INTERRUPTED, f"stopped on request at step {step}")]
             if effort.saved_step == step:  # nothing worth a checkpoint has happened since the last
                 return [*told, effort.end(Cause.INTERRUPTED, f"stopped on request at step {step}")]
             return told
-        if report.save is not None and effort.due(self._bundle.checkpoint_interval_s):
+        if report.save is not None and self._saving:
             return [*told, self._saved(effort, report)]
         return told
+
+    def _hear(self, effort: Effort) -> None:
+        """Decides for a whole round, when it begins, whether its checkpoints are wanted."""
+        if self._heard and effort.key not in self._heard:
+            self._heard.add(effort.key)
+            return
+        self._heard = {effort.key}
+        self._rounds += 1
+        self._stopping = self._control().stopping
+        self._saving = any(
+            each.due(self._bundle.checkpoint_interval_s) for each in self._efforts if not each.over
+        )
 
     def _sweep(self) -> list[Event]:
         """Returns the ends of trainings that need not wait for a report of their own."""
@@ -253,6 +288,9 @@ class _Session:
         return effort.finish(state, checkpoint)
 
     def _saved(self, effort: Effort, report: Report) -> Saved:
+        if len(self._efforts) > 1:
+            first = self._efforts[0]
+            effort.history.mark = f"{first.key}/{first.claim.epoch}/{self._rounds}"
         checkpoint = effort.save(report, self._store)
         return Saved(trial=effort.key, epoch=effort.claim.epoch, checkpoint=checkpoint)
 

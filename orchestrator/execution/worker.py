@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, TextIO
 
 from orchestrator.execution.effort import Control, Effort, Site, Worker
 from orchestrator.execution.evaluating import evaluate
 from orchestrator.execution.failures import ReportError, failure_of
+from orchestrator.execution.fusing import settle
 from orchestrator.execution.history import checked_metrics
 from orchestrator.execution.logs import TrialLog, captured
 from orchestrator.execution.training import train
@@ -55,7 +57,7 @@ def run_trials(
 
 def apart(bundle: Bundle) -> list[Bundle]:
     """Returns a bundle's trials as bundles whose trials belong together: fused seeds, or all evaluations."""
-    if bundle.stage != "train":
+    if bundle.stage == "evaluate":
         return [bundle]
     parts: dict[str, list[Claim]] = {}
     for claim in bundle.claims:
@@ -82,15 +84,15 @@ def _run_together(
             with captured(log):
                 spec = worker.resolve(first.workload, modules=worker.modules)
                 workload: Workload = load_object(spec.runtime)
-                if bundle.stage == "train":
-                    config = from_plain(spec.config, first.config)
+                if bundle.stage != "evaluate":
+                    config = from_plain(spec.config, worker.secrets.reveal(first.config))
                     described = describe(spec, config)
         except (Exception, SystemExit) as error:
             failure = failure_of(error)
             log.note(f"failed before it began\n{failure.traceback}")
             yield [event for each in efforts for event in (each.start(), each.fail(failure))]
             return
-        if bundle.stage == "train":
+        if bundle.stage != "evaluate":
             for effort in efforts:
                 effort.extra = tuple(
                     ResultRow(
@@ -102,11 +104,19 @@ def _run_together(
                     )
                     for name, value in described.items()
                 )
-            yield from train(
-                bundle, efforts, workload, config, store=worker.checkpoints, control=control, log=log
+            trainings, given_back = (
+                settle(bundle, efforts, spec, config, log) if len(efforts) > 1 else (efforts, [])
             )
+            events = train(
+                bundle, trainings, workload, config, store=worker.checkpoints, control=control, log=log
+            )
+            with closing(events):
+                yield next(events)
+                if given_back:  # after the news of why: the driver lets them go by themselves then
+                    yield given_back
+                yield from events
         else:
-            yield from evaluate(bundle, efforts, workload, store=worker.checkpoints, control=control, log=log)
+            yield from evaluate(bundle, efforts, workload, worker=worker, control=control, log=log)
 
 
 def run_bundle(

@@ -11,11 +11,16 @@ from orchestrator.model.plan import Resources, Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """How long a trial with a result took.
+    """What a trial with a result took.
 
     Attributes:
         config: Of a training; of an evaluation, that of the first network that it measured.
         seconds: Of the attempt that made the result.
+        resources: What it held, None where that is not known.
+        host: The machine, "" where that is not known.
+        disk_bytes: Its checkpoints and its share of a part; 0 where that is not known.
+        memory_mb: The most memory that its worker held by its end, MiB; 0 where that is not known.
+        device_memory_mb: The most that it held of a GPU's, likewise.
     """
 
     stage: Stage
@@ -24,6 +29,11 @@ class Past:
     family: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seconds: float
+    resources: Resources | None = None
+    host: str = ""
+    disk_bytes: float = 0.0
+    memory_mb: float = 0.0
+    device_memory_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,21 +58,29 @@ class Forecast:
     """What the trials that are to run will cost.
 
     Attributes:
-        trials: How many are to run; alike: those judged by past ones of equal config; near: those judged by
-            other past ones of their kind; unknown: those that nothing is known of, not counted in any cost.
+        trials: How many are to run; alike: those judged by past ones of equal config; counted: those judged
+            by past ones of other configs on that machine and how much there is to compute; near: those
+            judged by other past ones of their kind; unknown: those that nothing is known of, not in any time.
         device_s: Seconds of CPUs and of GPUs, each counted by the share that a trial holds.
         wall_s: Until the end, None where it is not known how many run at once.
         slots: Trials of the most frequent class at once, or None.
+        disk_bytes: What their checkpoints and parts will take, None where nothing is known of any.
+        disk_unknown: Trials that this leaves out.
+        free_bytes: Room where the store is, None where nobody can say.
     """
 
     trials: int
     alike: int
+    counted: int
     near: int
     unknown: int
     cpu_s: Span
     gpu_s: Span
     wall_s: Span | None
     slots: int | None
+    disk_bytes: Span | None = None
+    disk_unknown: int = 0
+    free_bytes: int | None = None
 
 
 NOTHING = Span(low=0.0, mid=0.0, high=0.0)
@@ -72,8 +90,8 @@ def slots_of(resources: Resources, *, cpus: float, gpus: float, most: int | None
     """Returns how many trials of a class run at once on a machine, 0 for none."""
     found = [cpus / resources.cpu] if resources.cpu else []
     found += [gpus / resources.gpu] if resources.gpu else []
-    count = int(min(found, default=1) + 1e-9)
-    return min(count, most) if most is not None else count
+    found += [float(most)] if most is not None else []
+    return int(min(found, default=1) + 1e-9)
 
 
 def total(spans: Sequence[Span]) -> Span:

@@ -9,7 +9,8 @@ from typing import Any, Literal, NewType
 
 TrialKey = NewType("TrialKey", str)  # hex digest, 32 characters
 
-Stage = Literal["train", "evaluate"]
+# A search decides the config of trainings: it trains candidates ("tune"), and nothing itself.
+Stage = Literal["train", "evaluate", "search", "tune"]
 
 
 class State(StrEnum):
@@ -84,14 +85,17 @@ class Trial:
 
     Attributes:
         key: Identity (design, section 4).
-        stage: Training or evaluation.
+        stage: Training, evaluation, search, or the training of a search's candidate.
         workload: The study's `workload:` text, which names the Spec.
-        config: Canonical config as plain data (training), else empty.
+        config: Canonical config as plain data (training), else empty. Where a search decides some of it, that
+            part is the workload's default until it has.
         family: Family of the condition (evaluation), else "".
-        parameters: Parameters of the condition, plain.
-        draw: Number of the random instance.
+        parameters: Parameters of the condition, plain; of a search what it searches; of a candidate its
+            values.
+        draw: Number of the random instance, or of the candidate.
         seed: The seed.
-        parents: Trainings whose checkpoints it reads, in the order of the gathered factor's levels.
+        parents: Trainings whose checkpoints it reads, in the order of the gathered factor's levels; of a
+            training the search that decides its config, if any, and so of a candidate, which runs before it.
         gathers: Whether it joins several networks (then a diverged parent blocks it too).
         resources: The class it runs in.
         group: Trainings of equal non-empty group are fused: one bundle.
@@ -113,6 +117,11 @@ class Trial:
     group: str = ""
     order: int = 0
     label: str = ""
+
+    @property
+    def networks(self) -> tuple[TrialKey, ...]:
+        """The parents whose checkpoints it reads: none of a training's."""
+        return self.parents if self.stage == "evaluate" else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +186,34 @@ class TrialStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A config that a search sets values in, and the cells that have it.
+
+    Attributes:
+        config: Canonical, plain, defaults included.
+        cells: Cell -> its labels of all dimensions.
+    """
+
+    config: Mapping[str, Any]
+    cells: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchGroup:
+    """The cells that share one search.
+
+    Attributes:
+        key: The search's.
+        label: For people: the labels that the cells have in common.
+        bases: Their distinct configs; a candidate trains each, and is judged by the mean.
+    """
+
+    key: TrialKey
+    label: str
+    bases: tuple[Base, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything a submission will record: trials, assignments, and what is already known.
 
@@ -187,6 +224,7 @@ class Plan:
         trials: Key -> trial, in run order.
         assignments: Every planned observation.
         known: States of the trials that the registry already has.
+        searches: What decides hyperparameters, in the order of their cells.
         notes: What a reader should know (shared trainings, confounded factors, other code).
     """
 
@@ -196,6 +234,7 @@ class Plan:
     trials: Mapping[TrialKey, Trial]
     assignments: Sequence[Assignment]
     known: Mapping[TrialKey, TrialStatus] = field(default_factory=dict)
+    searches: Sequence[SearchGroup] = ()
     notes: Sequence[str] = ()
 
     def state(self, key: TrialKey) -> State:

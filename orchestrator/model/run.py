@@ -180,7 +180,7 @@ class Outcome:
         failure: Why the attempt ended, if without a result.
         blocked_by: The parent at fault, for BLOCKED.
         checkpoint: The final checkpoint, if any.
-        duration_s: Of the attempt.
+        duration_s: Of the attempt; of trainings that are computed together each one's part.
         provenance: Versions, host, threads, devices, code digest, git commit.
     """
 

@@ -12,7 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 from orchestrator.model.adaptive import Adaptive
 from orchestrator.model.budget import Budget
+from orchestrator.model.fusing import Fuse
 from orchestrator.model.plan import Resources
+from orchestrator.model.search import Search
 
 # factor or dimension -> the labels that fit (any of)
 Where: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -285,11 +287,11 @@ class Study:
         config: Nested mapping; what is not said is the workload's default.
         seeds: The same in every cell; with `adaptive` the most that a cell may get.
         budget: What it may cost at most, None without a limit.
+        search: How hyperparameters of its cells are chosen, None where they are as written.
         adaptive: The rule by which cells get more seeds, None when all get all.
         patches: `--set` values (dotted path -> value) that were applied last.
         document: The merged document (after `extends`, before patches) as plain data: loading it
             again gives this study.
-        ignored: Keys that this version checks for their place only ("search", "budget", ...).
         places: Document path ("tables.table_2.rows") -> (file, line, column).
     """
 
@@ -304,15 +306,15 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     adaptive: Adaptive | None = None
     budget: Budget | None = None
+    search: Search | None = None
     evaluations: tuple[Evaluation, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     claims: tuple[ClaimSpec, ...] = ()
     plots: tuple[PlotSpec, ...] = ()
     resources: tuple[ResourceRule, ...] = ()
-    fuse: int = 1
+    fuse: Fuse = "never"
     patches: Mapping[str, Any] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
     places: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
 
     def table(self, name: str) -> TableSpec | None:

@@ -6,9 +6,11 @@ Each has one conformance suite in tests/contracts/, run over every adapter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.model.forecast import Past
+from orchestrator.model.fusing import Verdict
+from orchestrator.model.measure import Measures
 from orchestrator.model.mirror import MirrorRun, OutboxItem
 from orchestrator.model.plan import Assignment, Plan, Resources, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef, Snapshot
@@ -25,7 +27,10 @@ from orchestrator.model.run import (
     Started,
     Submission,
 )
+from orchestrator.model.watch import Ended, Pulse
 from orchestrator.ports.launcher import Launcher as Launcher
+from orchestrator.ports.notifier import Notifier as Notifier
+from orchestrator.ports.search import Searcher as Searcher
 from orchestrator.ports.stores import CheckpointStore as CheckpointStore
 from orchestrator.ports.stores import LogStore as LogStore
 from orchestrator.ports.stores import ResultStore as ResultStore
@@ -136,6 +141,30 @@ class Registry(Protocol):
         """
         ...
 
+    def decide(self, lease: Lease, configs: Mapping[TrialKey, Mapping[str, Any]]) -> None:
+        """Records the configs that searches have chosen for trainings.
+
+        Raises:
+            LeaseLostError: The lease was taken over; nothing is recorded.
+        """
+        ...
+
+    def regroup(self, lease: Lease, groups: Mapping[TrialKey, str]) -> None:
+        """Records which trainings are fused, once that is known: training -> name of its group, or "".
+
+        Raises:
+            LeaseLostError: The lease was taken over; nothing is recorded.
+        """
+        ...
+
+    def verdicts(self) -> Sequence[Verdict]:
+        """Returns what workers found on training seeds as one network, the newest last."""
+        ...
+
+    def candidates(self, searches: Collection[TrialKey]) -> Mapping[TrialKey, Trial]:
+        """Returns the recorded trainings of searches' candidates, by their numbers."""
+        ...
+
     def studies(self) -> Sequence[Submission]:
         """Returns the latest submission of every study, by name."""
         ...
@@ -168,6 +197,10 @@ class Registry(Protocol):
         """Returns for a study, or each, how many of its trials (parents too) are of which stage and state."""
         ...
 
+    def measures(self) -> Measures:
+        """Returns how every study stands, and how much the store holds, for monitoring."""
+        ...
+
     def snapshot(self, study: str) -> Snapshot:
         """Returns what a study's tables are made from, as it was at one moment."""
         ...
@@ -177,7 +210,7 @@ class Registry(Protocol):
         ...
 
     def past(self, limit: int = 20_000) -> Sequence[Past]:
-        """Returns how long trials with a result took, of any study, the newest first and at most so many."""
+        """Returns what trials with a result took, of any study, the newest first and at most so many."""
         ...
 
     def spent(self, study: str) -> tuple[float, int]:
@@ -188,8 +221,24 @@ class Registry(Protocol):
         """
         ...
 
+    def trees(self) -> frozenset[str]:
+        """Returns the names of the archives of code that trials were last tried in."""
+        ...
+
     def find(self, prefix: str) -> Sequence[TrialKey]:
         """Returns the trial keys that begin with `prefix`, ten at most."""
+        ...
+
+    def described(self, keys: Collection[TrialKey]) -> Mapping[TrialKey, Trial]:
+        """Returns the recorded trials of these keys, of any study or none, in run order."""
+        ...
+
+    def pulse(self, study: str | None = None) -> Pulse:
+        """Returns a study, or the store, at this moment in a few numbers."""
+        ...
+
+    def ended(self, study: str, limit: int = 100) -> Sequence[Ended]:
+        """Returns the attempts that made the newest results of a study, newest first and at most so many."""
         ...
 
     # leases and claims

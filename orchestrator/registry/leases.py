@@ -101,6 +101,19 @@ def driver(connection: sa.Connection, moments: Moments, study: str) -> Owner | N
     return Owner(driver=row.driver, host=row.host, pid=row.pid)
 
 
+def live(connection: sa.Connection, moments: Moments) -> list[tuple[str, float, float]]:
+    """Returns for each study with a live driver its name, the lease's age, and the seconds it has left."""
+    columns = (LEASES.c.study, LEASES.c.host, LEASES.c.pid, LEASES.c.boot)
+    age = (moments.now() - LEASES.c.acquired_at).label("age")
+    left = (LEASES.c.expires_at - moments.lease_now()).label("left")
+    rows = connection.execute(sa.select(*columns, age, left).where(*_live(moments)))
+    return [
+        (row.study, max(0.0, row.age), row.left)
+        for row in rows
+        if not moments.ended(boot=row.boot, host=row.host, pid=row.pid)
+    ]
+
+
 def abandoned(moments: Moments) -> sa.ColumnElement[bool]:
     """Returns the condition that no live lease stands behind a RUNNING trial."""
     behind = sa.select(LEASES.c.study).where(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from orchestrator.model.forecast import Past
+from orchestrator.model.fusing import Verdict
 from orchestrator.model.plan import Assignment, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef, Snapshot
 from orchestrator.model.run import Attempt, CheckpointRef
@@ -27,6 +28,7 @@ from orchestrator.registry.tables import (
     ASSIGNMENTS,
     ATTEMPTS,
     CHECKPOINTS,
+    DOCUMENTS,
     PARENTS,
     PARTS,
     TRIALS,
@@ -51,6 +53,29 @@ def trials(connection: sa.Connection, study: str) -> dict[TrialKey, Trial]:
         .order_by(TRIALS.c.run_order, TRIALS.c.key)
     )
     return {trial.key: trial for trial in trials_of(connection, connection.execute(statement).all())}
+
+
+def verdicts(connection: sa.Connection) -> list[Verdict]:
+    """Returns what workers found on training seeds as one network, the newest last."""
+    rows = connection.execute(sa.select(DOCUMENTS.c.body).where(DOCUMENTS.c.body.contains('"fusing":{')))
+    plain = (json.loads(row.body) for row in rows)
+    found = [Verdict.from_plain(each["fusing"]) for each in plain if "fusing" in each]
+    return sorted((each for each in found if each.together_ms), key=lambda each: each.measured_at)
+
+
+def candidates(connection: sa.Connection, searches: Collection[TrialKey]) -> dict[TrialKey, Trial]:
+    """Returns the trainings of the candidates of searches, by their numbers."""
+    found: dict[TrialKey, Trial] = {}
+    for chunk in chunks(sorted(set(searches))):
+        statement = (
+            sa.select(*TRIAL_COLUMNS)
+            .join(PARENTS, PARENTS.c.trial == TRIALS.c.key)
+            .where(PARENTS.c.parent.in_(chunk), TRIALS.c.stage == "tune")
+            .order_by(TRIALS.c.draw, TRIALS.c.key)
+        )
+        rows = connection.execute(statement).all()
+        found.update((trial.key, trial) for trial in trials_of(connection, rows))
+    return found
 
 
 def keys(connection: sa.Connection, study: str) -> frozenset[TrialKey]:
@@ -117,20 +142,23 @@ def statuses(connection: sa.Connection, keys: Collection[TrialKey] | None) -> di
     return found
 
 
-def counts(connection: sa.Connection, study: str | None) -> dict[str, dict[tuple[str, State], int]]:
-    """Returns study -> stage and state -> number of the trials that the study needs; of all without one."""
+def wanted(study: str | None) -> sa.CTE:
+    """Returns the pairs (study, key) of the trials that a study needs, or each; parents of parents too."""
     own = sa.select(ASSIGNMENTS.c.study, ASSIGNMENTS.c.trial.label("key"))
     if study is not None:
         own = own.where(ASSIGNMENTS.c.study == study)
-    wanted = own.cte("wanted", recursive=True)
-    wanted = wanted.union(
-        sa.select(wanted.c.study, PARENTS.c.parent).join(wanted, PARENTS.c.trial == wanted.c.key)
-    )
-    grouped = (wanted.c.study, TRIALS.c.stage, TRIALS.c.state)
+    pairs = own.cte("wanted", recursive=True)
+    return pairs.union(sa.select(pairs.c.study, PARENTS.c.parent).join(pairs, PARENTS.c.trial == pairs.c.key))
+
+
+def counts(connection: sa.Connection, study: str | None) -> dict[str, dict[tuple[str, State], int]]:
+    """Returns study -> stage and state -> number of the trials that the study needs; of all without one."""
+    needs = wanted(study)
+    grouped = (needs.c.study, TRIALS.c.stage, TRIALS.c.state)
     statement = (
         sa.select(*grouped, sa.func.count())
-        .select_from(wanted)
-        .join(TRIALS, TRIALS.c.key == wanted.c.key)
+        .select_from(needs)
+        .join(TRIALS, TRIALS.c.key == needs.c.key)
         .group_by(*grouped)
     )
     found: dict[str, dict[tuple[str, State], int]] = {}
@@ -182,74 +210,6 @@ def attempts(connection: sa.Connection, key: TrialKey) -> list[Attempt]:
         )
         for row in rows
     ]
-
-
-def past(connection: sa.Connection, limit: int) -> list[Past]:
-    """Returns how long the newest trials with a result took, newest first."""
-    first = PARENTS.c.position == 0
-    parent = TRIALS.alias()
-    statement = (
-        sa.select(
-            TRIALS.c.stage,
-            TRIALS.c.workload,
-            sa.func.coalesce(parent.c.config, TRIALS.c.config).label("config"),
-            TRIALS.c.family,
-            TRIALS.c.parameters,
-            ATTEMPTS.c.duration_s,
-        )
-        .join(TRIALS, TRIALS.c.key == ATTEMPTS.c.trial)
-        .outerjoin(PARENTS, sa.and_(PARENTS.c.trial == TRIALS.c.key, first))
-        .outerjoin(parent, parent.c.key == PARENTS.c.parent)
-        .where(
-            ATTEMPTS.c.outcome.in_([state.value for state in State if state.has_result]),
-            ATTEMPTS.c.duration_s > 0,
-        )
-        .order_by(ATTEMPTS.c.started_at.desc())
-        .limit(limit)
-    )
-    rows = connection.execute(statement).all()
-    texts = documents(connection, [digest for row in rows for digest in (row.config, row.parameters)])
-    return [
-        Past(
-            stage=row.stage,
-            workload=row.workload,
-            config=texts[row.config],
-            family=row.family,
-            parameters=texts[row.parameters],
-            seconds=row.duration_s,
-        )
-        for row in rows
-    ]
-
-
-def spent(connection: sa.Connection, study: str) -> tuple[float, int]:
-    """Returns device seconds of a study's own attempts, and bytes of its trials' parts and checkpoints."""
-    own = TRIALS.c.key.in_(needed(study))
-    share = sa.case((TRIALS.c.gpu > 0, TRIALS.c.gpu), else_=TRIALS.c.cpu)
-    # Where a worker does not say how long it took, the registry's clock does.
-    took = sa.case(
-        (ATTEMPTS.c.duration_s > 0, ATTEMPTS.c.duration_s), else_=ATTEMPTS.c.ended_at - ATTEMPTS.c.started_at
-    )
-    rows = connection.execute(
-        sa.select(ATTEMPTS.c.provenance, sa.func.sum(took * share))
-        .join(TRIALS, TRIALS.c.key == ATTEMPTS.c.trial)
-        .where(own, ATTEMPTS.c.ended_at.is_not(None))
-        .group_by(ATTEMPTS.c.provenance)
-    ).all()
-    made = documents(connection, [digest for digest, _ in rows])
-    # An attempt without any is lost: whose it was is not known, and it was tried for this study's sake too.
-    seconds = sum(
-        float(took)
-        for digest, took in rows
-        if digest is None or str(made[digest].get("submission", "")).rpartition("-")[0] in ("", study)
-    )
-    keys = sa.select(TRIALS.c.key).where(own)
-    kept = connection.scalar(
-        sa.select(sa.func.sum(CHECKPOINTS.c.size_bytes)).where(CHECKPOINTS.c.trial.in_(keys))
-    )
-    held = sa.select(TRIALS.c.part).where(own)
-    parts = connection.scalar(sa.select(sa.func.sum(PARTS.c.size_bytes)).where(PARTS.c.id.in_(held)))
-    return seconds, int(kept or 0) + int(parts or 0)
 
 
 def find(connection: sa.Connection, prefix: str) -> list[TrialKey]:

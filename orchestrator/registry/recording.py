@@ -68,6 +68,34 @@ def extend(
     _assignments(connection, assignments, waiting, first=0 if last is None else last + 1)
 
 
+def decide(connection: sa.Connection, lease: Lease, configs: Mapping[TrialKey, Mapping[str, Any]]) -> None:
+    """Records what searches have chosen: the key of a training stands for it whatever it is."""
+    require(connection, lease)
+    waiting = Documents()
+    rows = [{"which": key, "chosen": waiting.add(config)} for key, config in sorted(configs.items())]
+    waiting.flush(connection)
+    if rows:
+        connection.execute(
+            sa.update(TRIALS)
+            .where(TRIALS.c.key == sa.bindparam("which"))
+            .values(config=sa.bindparam("chosen")),
+            rows,
+        )
+
+
+def regroup(connection: sa.Connection, lease: Lease, groups: Mapping[TrialKey, str]) -> None:
+    """Records which trainings are fused, once that is known."""
+    require(connection, lease)
+    rows = [{"which": key, "group": group} for key, group in sorted(groups.items())]
+    if rows:
+        connection.execute(
+            sa.update(TRIALS)
+            .where(TRIALS.c.key == sa.bindparam("which"))
+            .values(fused=sa.bindparam("group")),
+            rows,
+        )
+
+
 def _number(connection: sa.Connection, moments: Moments, submission: Submission) -> Submission:
     last = connection.scalar(
         sa.select(sa.func.max(SUBMISSIONS.c.number)).where(SUBMISSIONS.c.study == submission.study)
@@ -82,8 +110,12 @@ def _trials(connection: sa.Connection, trials: Mapping[TrialKey, Trial], waiting
     ordered = sorted(trials)
     statement = upsert(connection, TRIALS)
     taken_over = ("cpu", "gpu", "memory_gb", "fused", "run_order", "label")
+    # What a search decides is known once it has: a bundle may bring the config of a training that waits here.
+    waits = TRIALS.c.state == State.PENDING.value
+    config = sa.case((waits, statement.excluded.config), else_=TRIALS.c.config)
     statement = statement.on_conflict_do_update(
-        index_elements=["key"], set_={name: statement.excluded[name] for name in taken_over}
+        index_elements=["key"],
+        set_={"config": config, **{name: statement.excluded[name] for name in taken_over}},
     )
     for chunk in chunks(ordered, _BATCH):
         rows = [trial_values(trials[key], waiting) for key in chunk]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import sqlalchemy as sa
 
 from orchestrator.errors import NotFoundError
 from orchestrator.model.forecast import Past
+from orchestrator.model.fusing import Verdict
+from orchestrator.model.measure import Measures
 from orchestrator.model.mirror import OutboxItem
 from orchestrator.model.plan import Assignment, Plan, State, Trial, TrialKey, TrialStatus
 from orchestrator.model.result import PartRef, Snapshot
@@ -25,9 +27,21 @@ from orchestrator.model.run import (
     Started,
     Submission,
 )
+from orchestrator.model.watch import Ended, Pulse
 from orchestrator.ports import Clock
 from orchestrator.ports import Registry as RegistryPort
-from orchestrator.registry import claims, commits, leases, outbox, reading, recording, schema
+from orchestrator.registry import (
+    claims,
+    commits,
+    leases,
+    measuring,
+    outbox,
+    reading,
+    recording,
+    schema,
+    spending,
+    watching,
+)
 from orchestrator.registry.engine import PATIENCE_S, Database
 from orchestrator.registry.location import filesystem, parse, require_local
 from orchestrator.registry.moment import Moments
@@ -111,6 +125,22 @@ class SqlRegistry:
         """Adds trials and observations to the recorded plan; LeaseLostError when it is not ours to drive."""
         self._database.write(lambda connection: recording.extend(connection, lease, trials, assignments))
 
+    def decide(self, lease: Lease, configs: Mapping[TrialKey, Mapping[str, Any]]) -> None:
+        """Records the configs that searches have chosen for trainings."""
+        self._database.write(lambda connection: recording.decide(connection, lease, configs))
+
+    def regroup(self, lease: Lease, groups: Mapping[TrialKey, str]) -> None:
+        """Records which trainings are fused, once that is known."""
+        self._database.write(lambda connection: recording.regroup(connection, lease, groups))
+
+    def verdicts(self) -> Sequence[Verdict]:
+        """Returns what workers found on training seeds as one network, the newest last."""
+        return self._database.read(reading.verdicts)
+
+    def candidates(self, searches: Collection[TrialKey]) -> Mapping[TrialKey, Trial]:
+        """Returns the recorded trainings of searches' candidates, by their numbers."""
+        return self._database.read(lambda connection: reading.candidates(connection, searches))
+
     def studies(self) -> Sequence[Submission]:
         """Returns the latest submission of every study, by name."""
         return self._database.read(recording.studies)
@@ -143,6 +173,10 @@ class SqlRegistry:
         """Returns for a study, or each, how many of its trials are of which stage and state."""
         return self._database.read(lambda connection: reading.counts(connection, study))
 
+    def measures(self) -> Measures:
+        """Returns how every study stands, and how much the store holds."""
+        return self._database.read(lambda connection: measuring.measures(connection, self._moments))
+
     def snapshot(self, study: str) -> Snapshot:
         """Returns what a study's tables are made from, as it was at one moment."""
         return self._database.read(lambda connection: reading.snapshot(connection, study))
@@ -153,15 +187,31 @@ class SqlRegistry:
 
     def past(self, limit: int = 20_000) -> Sequence[Past]:
         """Returns how long trials with a result took, the newest of any study."""
-        return self._database.read(lambda connection: reading.past(connection, limit))
+        return self._database.read(lambda connection: spending.past(connection, limit))
 
     def spent(self, study: str) -> tuple[float, int]:
         """Returns device seconds of a study's own attempts, and bytes of its parts and checkpoints."""
-        return self._database.read(lambda connection: reading.spent(connection, study))
+        return self._database.read(lambda connection: spending.spent(connection, study))
+
+    def trees(self) -> frozenset[str]:
+        """Returns the names of the archives of code that trials were last tried in."""
+        return self._database.read(spending.trees)
 
     def find(self, prefix: str) -> Sequence[TrialKey]:
         """Returns the trial keys that begin with `prefix`, ten at most."""
         return self._database.read(lambda connection: reading.find(connection, prefix))
+
+    def pulse(self, study: str | None = None) -> Pulse:
+        """Returns a study, or the store, at this moment in a few numbers."""
+        return self._database.read(lambda connection: watching.pulse(connection, self._moments, study))
+
+    def ended(self, study: str, limit: int = 100) -> Sequence[Ended]:
+        """Returns the attempts that made the newest results of a study, newest first."""
+        return self._database.read(lambda connection: watching.ended(connection, study, limit))
+
+    def described(self, keys: Collection[TrialKey]) -> Mapping[TrialKey, Trial]:
+        """Returns the recorded trials of these keys, of any study or none, in run order."""
+        return self._database.read(lambda connection: watching.described(connection, keys))
 
     # --- leases and claims --------------------------------------------------------------------------------
 

@@ -74,18 +74,28 @@ def digested(
     names = [path.relative_to(folder).as_posix() for path in paths]
     if DIGESTS in names:
         raise ValueError(f"{DIGESTS} is the name of our own file; the workload must choose another")
+    sizes = [path.stat().st_size for path in paths]
+    files = {
+        name: {"sha256": digest, "size": size}
+        for name, digest, size in zip(names, _synced(paths, sum(sizes), sync), sizes, strict=True)
+    }
+    content = {"format": _FORMAT, "trial": trial, "serial": serial, "step": step, "files": files}
+    return Digested(text=_dump(content), files=names, size_bytes=sum(sizes))
+
+
+def _synced(paths: Sequence[Path], size_bytes: int, sync: Callable[[Path], None]) -> list[str]:
+    """Syncs files and returns their digests."""
+    if size_bytes < _BLOCK_BYTES:  # a thread costs more than it gains
+        for path in paths:
+            sync(path)
+        return [_sha256(path) for path in paths]
     # The disk writes while the processor hashes: together they take little longer than the slower of them.
     with ThreadPoolExecutor(max_workers=1) as disk:
         synced = [disk.submit(sync, path) for path in paths]
         digests = [_sha256(path) for path in paths]
         for each in synced:
             each.result()
-    files = {
-        name: {"sha256": digest, "size": path.stat().st_size}
-        for name, digest, path in zip(names, digests, paths, strict=True)
-    }
-    content = {"format": _FORMAT, "trial": trial, "serial": serial, "step": step, "files": files}
-    return Digested(text=_dump(content), files=names, size_bytes=sum(path.stat().st_size for path in paths))
+    return digests
 
 
 def problem(folder: Path, checkpoint: CheckpointRef) -> str | None:

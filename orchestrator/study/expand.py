@@ -22,10 +22,11 @@ from orchestrator.study.config import (
     recipe_of,
     unknown_field,
 )
+from orchestrator.study.identity import canonical_json
 from orchestrator.study.patches import Patch, Patches, apply, blame
 from orchestrator.study.problems import Problems
 from orchestrator.study.variants import VARIANT, combinations
-from workloads.api import Spec, hints
+from workloads.api import Spec, hints, to_plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,77 @@ def _tell(
             problems.add_at(("--set", 0, 0), issue.code, message, once=issue.message)
 
 
+class Rebinder:
+    """Binds the configs of a study's cells with further values set, as a search tries them."""
+
+    def __init__(self, study: Study, spec: Spec) -> None:
+        """Takes the study and its workload."""
+        self._study = study
+        self._binder = _Binder(study, spec)
+        self._cells: dict[str, tuple[Mapping[str, str], list[Patch]]] = {}
+        patches = Patches(study)
+        for variant, picks in combinations(study.design):
+            labels = _labels(study, variant, picks)
+            self._cells[_name(variant, labels)] = labels, patches.of(picks, variant)
+
+    def bind(self, cell: str, values: Mapping[str, Any], problems: Problems) -> BoundCell | None:
+        """Returns a cell whose config has these values too; None, and `problems`, where it takes them not.
+
+        Args:
+            cell: Its name.
+            values: Dotted path -> value, set last.
+            problems: Of the study.
+        """
+        labels, own = self._cells[cell]
+        patches = [*own, *_patches(values)]
+        issues: list[Issue] = []
+        bound = self._binder.bind(patches, issues)
+        if bound is None:
+            _tell(issues, patches, cell, self._study.config, problems)
+            return None
+        plain, identity, config, digest = bound
+        return BoundCell(
+            cell=Cell(index=0, name=cell, labels=labels, config=plain),
+            config=config,
+            identity=identity,
+            digest=digest,
+        )
+
+    def outside(self, cell: str, values: Mapping[str, Any]) -> str:
+        """Returns what a cell's config says besides these paths, as text.
+
+        It is the config as it is said, not the canonical one: what means nothing at some values may mean
+        something at others.
+
+        Args:
+            cell: Its name, of a config that takes the values.
+            values: Dotted path -> a value that the config takes.
+        """
+        _, own = self._cells[cell]
+        issues: list[Issue] = []
+        said = to_plain(self._binder.said([*own, *_patches(values)], issues), defaults=False)
+        assert not issues, "a config that was bound before"
+        for path in values:
+            *above, last = path.split(".")
+            tree = said
+            for step in above:
+                tree = tree.get(step, {}) if isinstance(tree, Mapping) else {}
+            if isinstance(tree, dict):
+                tree.pop(last, None)
+        return canonical_json(said)
+
+
+_PLACE = ("search", "space")
+
+
+def _patches(values: Mapping[str, Any]) -> list[Patch]:
+    """Returns values as patches, each remembered by what it is."""
+    return [
+        Patch(uid=f"{path}={value!r}", path=tuple(path.split(".")), value=value, place=(*_PLACE, path))
+        for path, value in values.items()
+    ]
+
+
 class _Binder:
     """Binds configs that share most of their parts: each top field is bound once for each set of patches."""
 
@@ -174,6 +246,23 @@ class _Binder:
         self, applied: Sequence[Patch], issues: list[Issue]
     ) -> tuple[Mapping[str, Any], str, Any, str] | None:
         """Returns (plain config, identity text, canonical config, data digest), or None with issues."""
+        spec = self._spec
+        config = self.said(applied, issues)
+        config = config if issues else guarded(lambda: spec.canonical(config), issues)
+        digest = "" if issues else guarded(lambda: spec.data_digest(config), issues)
+        if issues:
+            return None
+        try:
+            plain, identity = self._writer.write(config)
+        except ValueError as fault:
+            issues.append(
+                Issue(path=(), code="bad-value", message=f"the canonical config is not plain: {fault}")
+            )
+            return None
+        return plain, identity, config, digest
+
+    def said(self, applied: Sequence[Patch], issues: list[Issue]) -> Any:
+        """Returns the config as it is said, not yet the canonical one; MISSING with issues."""
         recipe = None
         by_head: dict[str, list[Patch]] = {}
         if self._spec.recipes:
@@ -208,20 +297,8 @@ class _Binder:
             unbound = any(value is MISSING for value in known.values())
             if not unbound and all(name in known for name in self._required):
                 construct(spec.config, known, issues)
-            return None
-        config = construct(spec.config, values, issues)
-        config = config if issues else guarded(lambda: spec.canonical(config), issues)
-        digest = "" if issues else guarded(lambda: spec.data_digest(config), issues)
-        if issues:
-            return None
-        try:
-            plain, identity = self._writer.write(config)
-        except ValueError as fault:
-            issues.append(
-                Issue(path=(), code="bad-value", message=f"the canonical config is not plain: {fault}")
-            )
-            return None
-        return plain, identity, config, digest
+            return MISSING
+        return construct(spec.config, values, issues)
 
     def _field(self, head: str, patches: Sequence[Patch], recipe: Any) -> tuple[Any, list[Issue]]:
         issues: list[Issue] = []

@@ -14,6 +14,7 @@ from dataclasses import is_dataclass
 from typing import Any, Final
 
 from orchestrator.model.plan import TrialKey
+from orchestrator.model.search import Search
 from workloads.api import Spec, from_plain, to_plain
 
 SCHEMA_VERSION: Final = 1
@@ -65,10 +66,21 @@ def training_key(spec: Spec, config: Any, seed: int) -> TrialKey:
     return training_key_of(spec, text, spec.data_digest(canonical), seed)
 
 
-def training_key_of(spec: Spec, config_json: str, data_digest: str, seed: int) -> TrialKey:
-    """Returns the same from the canonical config's JSON without defaults: what planning remembers."""
+def training_key_of(
+    spec: Spec, config_json: str, data_digest: str, seed: int, parents: Sequence[TrialKey] = ()
+) -> TrialKey:
+    """Returns the same from the canonical config's JSON without defaults: what planning remembers.
+
+    Args:
+        spec: The workload.
+        config_json: As text.
+        data_digest: Of the data.
+        seed: The seed.
+        parents: The search that decides the rest of the config, if any.
+    """
     return _digest(
-        f'{{"config":{config_json},"data":{_text(data_digest)},"parents":[],"schema":{SCHEMA_VERSION},'
+        f'{{"config":{config_json},"data":{_text(data_digest)},"parents":{_keys(parents)},'
+        f'"schema":{SCHEMA_VERSION},'
         f'"seed":{seed},"stage":"train","workload":{_workload(spec)}}}'
     )
 
@@ -104,9 +116,50 @@ def condition_key_of(
     """Returns the same from the parameters' JSON without defaults."""
     return _digest(
         f'{{"condition":{{"draw":{draw},"family":{_text(family)},"parameters":{parameters_json}}},'
-        f'"parents":{json.dumps(list(parents), separators=(",", ":"))},"schema":{SCHEMA_VERSION},'
+        f'"parents":{_keys(parents)},"schema":{SCHEMA_VERSION},'
         f'"seed":{seed},"stage":"evaluate","workload":{_workload(spec)}}}'
     )
+
+
+def search_key(spec: Spec, search: Search, bases: Sequence[tuple[str, str]]) -> TrialKey:
+    """Returns the identity of a search.
+
+    Args:
+        spec: The workload.
+        search: As declared.
+        bases: What the cells' trainings are, as text, with the digest of their data: which hyperparameters
+            they had before it is no part of it.
+    """
+    texts = ",".join(f"[{identity},{_text(digest)}]" for identity, digest in bases)
+    return _digest(
+        f'{{"bases":[{texts}],"schema":{SCHEMA_VERSION},"search":{canonical_json(search.plain())},'
+        f'"seed":{search.seed},"stage":"search","workload":{_workload(spec)}}}'
+    )
+
+
+def candidate_key(
+    spec: Spec, config_json: str, data_digest: str, seed: int, search: TrialKey, *, number: int, position: int
+) -> TrialKey:
+    """Returns the identity of one training of a candidate.
+
+    Args:
+        spec: The workload.
+        config_json: The canonical config without defaults, as text.
+        data_digest: Of the data.
+        seed: Of the candidate.
+        search: The search's key.
+        number: Of the candidate.
+        position: Of the config among those that the search is for.
+    """
+    return _digest(
+        f'{{"candidate":[{number},{position}],"config":{config_json},"data":{_text(data_digest)},'
+        f'"parents":{_keys([search])},"schema":{SCHEMA_VERSION},"seed":{seed},"stage":"tune",'
+        f'"workload":{_workload(spec)}}}'
+    )
+
+
+def _keys(parents: Sequence[TrialKey]) -> str:
+    return json.dumps(list(parents), separators=(",", ":"))
 
 
 def _workload(spec: Spec) -> str:

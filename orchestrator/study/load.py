@@ -21,8 +21,8 @@ from orchestrator.study.plots import aliases, plots
 from orchestrator.study.problems import Problems, places_of
 from orchestrator.study.published import kept
 from orchestrator.study.reader import Node, parse_value
-from orchestrator.study.schema import IGNORED
 from orchestrator.study.schema_values import MAX_COUNT, MAX_SEED, check_seeds
+from orchestrator.study.search_declared import search
 from orchestrator.study.seeds import seeds as declared_seeds
 from orchestrator.study.text import plain, quoted
 from orchestrator.study.validate import guard, validate
@@ -134,11 +134,11 @@ def _draft(node: Node, file: str, patches: Mapping[str, Any], seeds: tuple[int, 
         claims=claims(model, problems),
         plots=plots(model, tables, problems),
         resources=rules,
-        fuse=int(model.fuse),
+        fuse=model.fuse,
         budget=convert.budget(model, problems),
+        search=search(model, problems),
         patches=dict(patches),
         document=kept(export(node.data()), tables),
-        ignored=tuple(key for key in IGNORED if getattr(model, key) is not None),
         places=places,
     )
     return Draft(study=study, problems=problems)

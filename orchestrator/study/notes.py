@@ -1,4 +1,4 @@
-"""What a reader of a plan should know: shared trainings, effects that cannot be told apart, ignored keys."""
+"""What a reader of a plan should know: shared trainings, effects that cannot be told apart."""
 
 from __future__ import annotations
 
@@ -33,8 +33,3 @@ def shared_notes(cells: Sequence[BoundCell]) -> list[str]:
     if len(shared) > _SHOWN:
         notes.append(f"{len(shared) - _SHOWN} more groups of cells share trainings")
     return notes
-
-
-def ignored_notes(study: Study) -> list[str]:
-    """Returns a note for each key that this version only checks for its place."""
-    return [f"{key}: ignored in this version" for key in study.ignored]

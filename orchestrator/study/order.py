@@ -1,4 +1,4 @@
-"""Run order and fused groups: seeded random, the first seed of every cell first.
+"""Run order: seeded random, the first seed of every cell first.
 
 The order follows a hash of study and trial, so that it is the same on every machine, and a study
 that grows keeps the order of what it had.
@@ -7,27 +7,9 @@ that grows keeps the order of what it had.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.model.plan import TrialKey
-
-
-def groups_of(keys_by_cell: Iterable[Sequence[TrialKey]], fuse: int) -> dict[TrialKey, str]:
-    """Returns trial -> name of its fused group, for seeds of a cell that train in one process.
-
-    Args:
-        keys_by_cell: The trainings of each distinct cell, in the order of the seeds.
-        fuse: How many seeds train together.
-    """
-    found: dict[TrialKey, str] = {}
-    if fuse <= 1:
-        return found
-    for keys in keys_by_cell:
-        for start in range(0, len(keys), fuse):
-            chunk = keys[start : start + fuse]
-            if len(chunk) > 1:
-                found.update(dict.fromkeys(chunk, f"fused-{chunk[0]}"))
-    return found
 
 
 def run_order(

@@ -25,7 +25,7 @@ class Patch:
         place: Path in the study document, for messages; empty for `--set`.
     """
 
-    uid: int
+    uid: int | str
     path: Steps
     value: Any
     place: tuple[str | int, ...]

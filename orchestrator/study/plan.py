@@ -22,9 +22,10 @@ from orchestrator.model.plan import (
 from orchestrator.model.study import Study
 from orchestrator.study.dimensions import Labeller, dimensions
 from orchestrator.study.expand import BoundCell, count_cells, expand_bound
+from orchestrator.study.fusing import NOTHING, Known, Row, grouped
 from orchestrator.study.identity import condition_key_of, training_key_of
 from orchestrator.study.known import know, stale
-from orchestrator.study.notes import ignored_notes, shared_notes, zip_notes
+from orchestrator.study.notes import shared_notes, zip_notes
 from orchestrator.study.observations import (
     Application,
     Subject,
@@ -33,8 +34,9 @@ from orchestrator.study.observations import (
     resources_of,
     widest,
 )
-from orchestrator.study.order import groups_of, run_order
+from orchestrator.study.order import run_order
 from orchestrator.study.problems import Problems
+from orchestrator.study.search import Searches, search_notes, search_trial, searches
 from orchestrator.study.select import select
 from orchestrator.study.table_checks import check_tables
 from workloads.api import Spec
@@ -44,13 +46,14 @@ __all__ = ["MAX_TRIALS", "dimensions", "know", "plan", "select", "stale"]
 MAX_TRIALS: Final = 100_000
 
 
-def plan(study: Study, spec: Spec, *, max_trials: int = MAX_TRIALS) -> Plan:
+def plan(study: Study, spec: Spec, *, max_trials: int = MAX_TRIALS, fusing: Known = NOTHING) -> Plan:
     """Returns everything that a submission of the study would record.
 
     Args:
         study: The loaded study.
         spec: Its workload.
         max_trials: Refuse a study with more trials than this, before making them.
+        fusing: What is known of training seeds together, for `fuse: auto`.
 
     Raises:
         StudyError: Too many trials; configs, evaluations or tables that the workload does not take.
@@ -58,7 +61,7 @@ def plan(study: Study, spec: Spec, *, max_trials: int = MAX_TRIALS) -> Plan:
     trainings = count_cells(study) * len(study.seeds)
     _refuse_many(study, trainings, max_trials)
     with _uncollected():
-        return _plan(study, spec, max_trials)
+        return _plan(study, spec, max_trials, fusing)
 
 
 @contextmanager
@@ -73,20 +76,21 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _plan(study: Study, spec: Spec, max_trials: int) -> Plan:
+def _plan(study: Study, spec: Spec, max_trials: int, fusing: Known) -> Plan:
     file = study.places.get("study", ("study", 0, 0))[0]
     problems = Problems(file, study.places)
     cells, notes = expand_bound(study, spec, problems)
     applied, more = applications(study, spec, cells, problems)
     _refuse_many(study, _count(study, cells, applied), max_trials)
-    builder = _Builder(study, spec, cells)
+    builder = _Builder(study, spec, cells, fusing)
+    builder.searching(problems)
     builder.trainings()
     for each in applied:
         check_suited(each, cells, problems)
         builder.evaluation(each)
     check_tables(study, spec, builder.observed, problems)
     problems.finish()
-    notes = [*zip_notes(study), *shared_notes(cells), *notes, *more, *ignored_notes(study)]
+    notes = [*zip_notes(study), *shared_notes(cells), *notes, *more, *search_notes(study, builder.searches)]
     return builder.finish(notes)
 
 
@@ -131,7 +135,9 @@ class _Builder:
     study: Study
     spec: Spec
     cells: Sequence[BoundCell]
+    fusing: Known
     labeller: Labeller = field(init=False)
+    searches: Searches = field(init=False)
     observed: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     _keys: list[list[TrialKey]] = field(default_factory=list)
     _first: dict[TrialKey, tuple[int, int]] = field(default_factory=dict)  # cell, position of the seed
@@ -143,18 +149,25 @@ class _Builder:
     def __post_init__(self) -> None:
         self.labeller = Labeller(self.study)
 
+    def searching(self, problems: Problems) -> None:
+        """Finds the labels of all cells, and the searches that they need."""
+        for bound in self.cells:
+            labels = bound.cell.labels
+            full = self.labeller.cell(labels)
+            self._full.append(labels if full == labels else full)  # one mapping in memory for both
+            self._resources.append(resources_of(self.study, labels))
+        self.searches = searches(self.study, self.spec, self.cells, self._full, problems)
+
     def trainings(self) -> None:
         """Adds the trainings of all cells, each with its test and its curves."""
         study = self.study
         for index, bound in enumerate(self.cells):
-            cell = bound.cell
-            full = self.labeller.cell(cell.labels)
-            if full == cell.labels:
-                full = cell.labels  # one mapping in memory for both
-            self._full.append(full)
-            self._resources.append(resources_of(study, cell.labels))
+            cell, full = bound.cell, self._full[index]
             self.observed.append(("test", full))
-            keys = [training_key_of(self.spec, bound.identity, bound.digest, seed) for seed in study.seeds]
+            group = self.searches.of_cell.get(index)
+            identity = self.searches.identities.get(index, bound.identity)
+            parents = (group.key,) if group else ()
+            keys = [training_key_of(self.spec, identity, bound.digest, seed, parents) for seed in study.seeds]
             self._keys.append(keys)
             for position, (seed, key) in enumerate(zip(study.seeds, keys, strict=True)):
                 self._first.setdefault(key, (index, position))
@@ -220,8 +233,22 @@ class _Builder:
 
     def finish(self, notes: Sequence[str]) -> Plan:
         """Returns the plan, its trials in run order."""
-        owners = {cell: self._keys[cell] for cell, position in self._first.values() if position == 0}
-        groups = groups_of(owners.values(), self.study.fuse)
+        owners = dict.fromkeys(cell for cell, position in self._first.values() if position == 0)
+        groups, fusing = grouped(
+            [
+                Row(
+                    name=self.cells[cell].cell.name,
+                    config=self.cells[cell].config,
+                    resources=self._resources[cell],
+                    keys=self._keys[cell],
+                    searched=cell in self.searches.of_cell,
+                )
+                for cell in owners
+            ],
+            self.study.fuse,
+            self.spec,
+            self.fusing,
+        )
         ordered = run_order(
             self.study.name,
             {key: position for key, (_, position) in self._first.items()},
@@ -229,7 +256,10 @@ class _Builder:
             {key: each.parents for key, each in self._conditions.items()},
         )
         trials: dict[TrialKey, Trial] = {}
-        for order, key in enumerate(ordered):
+        for order, group in enumerate(self.searches.groups):
+            held = widest([self._resources[index] for index in self.searches.members(group.key)])
+            trials[group.key] = search_trial(self.study, group, resources=held, order=order)
+        for order, key in enumerate(ordered, start=len(trials)):
             if key in self._first:
                 trials[key] = self._training(key, order, groups.get(key, ""))
             else:
@@ -240,7 +270,8 @@ class _Builder:
             dimensions=dimensions(self.study),
             trials=trials,
             assignments=tuple(self._assignments),
-            notes=tuple(notes),
+            searches=tuple(self.searches.groups),
+            notes=(*notes, *fusing),
         )
 
     def _training(self, key: TrialKey, order: int, group: str) -> Trial:
@@ -252,6 +283,7 @@ class _Builder:
             workload=self.study.workload,
             config=self.cells[index].cell.config,
             seed=seed,
+            parents=(decides.key,) if (decides := self.searches.of_cell.get(index)) else (),
             resources=self._resources[index],
             group=group,
             order=order,

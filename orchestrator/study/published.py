@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -93,6 +94,9 @@ def _row(value: PrintedValue) -> dict[str, Any]:
 def _read(name: str, path: Place, problems: Problems) -> list[dict[str, Any]]:
     target = Path(problems.mark(path)[0]).parent / name
     try:
+        if not stat.S_ISREG(target.stat().st_mode):  # reading a pipe would wait for ever
+            problems.add(path, "unreadable", f"{quoted_path(target)} is not a regular file; name a CSV file")
+            return []
         with target.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
         text = content.decode("utf-8-sig")

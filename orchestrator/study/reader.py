@@ -130,8 +130,7 @@ def compose(text: str, file: str) -> Node:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        what = ", ".join(str(part) for part in (error.context, error.problem) if part)
-        raise refuse(file, "yaml-syntax", f"not valid YAML: {what}", line, column) from None
+        raise refuse(file, "yaml-syntax", f"not valid YAML: {_syntax(error, line)}", line, column) from None
     except YAMLError as error:
         lines = str(error).splitlines() or ["unreadable"]
         raise refuse(file, "yaml-syntax", f"not valid YAML: {lines[0]}") from None
@@ -140,6 +139,24 @@ def compose(text: str, file: str) -> Node:
     if node is None:
         raise refuse(file, "not-a-mapping", "expected a mapping (api_version, study, ...), got nothing")
     return node
+
+
+def _syntax(error: MarkedYAMLError, line: int) -> str:
+    """Returns what the parser says, where what it was in the midst of began, and what helps most often."""
+    problem, begun = str(error.problem or ""), error.context_mark
+    context = str(error.context or "")
+    if context and begun is not None and begun.line + 1 != line:
+        context += f" that begins at line {begun.line + 1}"
+    hint = ""
+    if "'\\t'" in problem:
+        hint = "; indent with spaces, YAML takes no tabs there"
+    elif "expected ',' or" in problem:
+        hint = "; is a closing bracket or a comma missing before this?"
+    elif "mapping values are not allowed" in problem:
+        hint = "; is it indented too far, or does a text with ': ' in it need quotes?"
+    elif "cannot start any token" in problem or "could not find expected ':'" in problem:
+        hint = "; put quotes around texts that begin with a sign, and a ': ' after each key"
+    return ", ".join(part for part in (context, problem) if part) + hint
 
 
 def parse_value(text: str, file: str) -> Any:

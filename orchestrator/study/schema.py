@@ -13,11 +13,13 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from orchestrator.study.schema_claims import ClaimFile
 from orchestrator.study.schema_plots import PlotFile
 from orchestrator.study.schema_published import Published
+from orchestrator.study.schema_search import SearchFile
 from orchestrator.study.schema_seeds import SeedRuleFile, Seeds, UntilFile
 from orchestrator.study.schema_values import (
     MAX_COUNT,
     AxisFile,
     File,
+    FuseFile,
     GivenLabel,
     Label,
     Levels,
@@ -29,8 +31,6 @@ from orchestrator.study.schema_values import (
     WhereFile,
     Words,
 )
-
-IGNORED = ("search",)
 
 
 class ResourcesFile(File):
@@ -146,14 +146,14 @@ class StudyFile(File):
     tables: dict[Name, TableFile] = {}
     plots: dict[Name, PlotFile] = {}
     claims: dict[Name, ClaimFile] = {}
-    search: Any = Field(None, description="Ignored in this version")
+    search: SearchFile | None = None
     budget: BudgetFile | None = None
     resources: Annotated[
         list[ResourceRuleFile],
         BeforeValidator(_rules),
         WithJsonSchema({}),  # filled by json_schema()
     ] = []
-    fuse: int = Field(1, ge=1, le=1000)
+    fuse: FuseFile = "never"
     extends: Text | None = Field(None, description="A file that this one is merged over")
 
 

@@ -13,6 +13,7 @@ from orchestrator.study.text import NAME_PATTERN, label_fault, name_fault, plain
 
 MAX_COUNT = 100_000  # of seeds, draws, levels: more is a slip of the pen, and would fill the memory
 MAX_SEED = 2**63 - 1
+MOST_FUSED = 64  # seeds in one network
 
 
 def _fault(code: str, message: str) -> PydanticCustomError:
@@ -81,7 +82,8 @@ def _labels(value: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def words(value: Any) -> tuple[str, ...]:
+    """Returns the names that a name or a list of names means."""
     many = value if isinstance(value, list) else [value]
     found = tuple(written(each) for each in many)
     if not found or not all(isinstance(each, str) for each in found):
@@ -92,7 +94,7 @@ def _words(value: Any) -> tuple[str, ...]:
 Labels = Annotated[Any, BeforeValidator(_labels), WithJsonSchema(_LABELS)]
 Words = Annotated[
     Any,
-    BeforeValidator(_words),
+    BeforeValidator(words),
     WithJsonSchema(
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     ),
@@ -184,7 +186,7 @@ def _axis(value: Any) -> Any:
         return {
             label: {name: _labels(labels) for name, labels in where.items()} for label, where in value.items()
         }
-    return _words(value)
+    return words(value)
 
 
 _AXIS_SCHEMA = {
@@ -212,3 +214,24 @@ CentreShow: TypeAlias = Literal[
 ]
 Show: TypeAlias = Literal[CentreShow, "std", "n"]
 Test: TypeAlias = Literal["t", "permutation"]
+
+
+def _fuse(value: Any) -> Any:
+    if value in ("auto", "never") or (type(value) is int and 2 <= value <= MOST_FUSED):
+        return value
+    allowed = f"auto, never, or a whole number of seeds from 2 to {MOST_FUSED}"
+    raise _fault("bad-value", f"expected {allowed}; got {shown(value)}")
+
+
+FuseFile = Annotated[
+    Any,
+    BeforeValidator(_fuse),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 2, "maximum": MOST_FUSED},
+                {"type": "string", "enum": ["auto", "never"]},
+            ]
+        }
+    ),
+]

@@ -43,7 +43,15 @@ def select(plan: Plan, filters: Sequence[str]) -> set[TrialKey]:
         cells.update(fitting)
     chosen = {each.trial for each in plan.assignments if each.evaluation == "test" and each.cell in cells}
     chosen |= {
-        key for key, trial in plan.trials.items() if trial.parents and chosen.issuperset(trial.parents)
+        key for key, trial in plan.trials.items() if trial.networks and chosen.issuperset(trial.networks)
+    }
+    deciding = {
+        parent for key in chosen if plan.trials[key].stage == "train" for parent in plan.trials[key].parents
+    }
+    chosen |= deciding
+    # Candidates too, where the plan has them: what has begun is gone on with.
+    chosen |= {
+        key for key, trial in plan.trials.items() if trial.stage == "tune" and trial.parents[0] in deciding
     }
     return chosen
 

@@ -14,7 +14,7 @@ NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 LABEL_FORBIDDEN = ",=*"
 LABEL_LENGTH = 64
 RESERVED_DIMENSIONS = frozenset({"evaluation", "metric", "seed", "draw", "step", "variant"})
-RESERVED_EVALUATIONS = frozenset({"test", "train", "network"})
+RESERVED_EVALUATIONS = frozenset({"test", "train", "network", "search"})
 
 _COMPARED = 1000  # words that a misspelt one is compared with: a slip in a large design is told soon
 

@@ -13,6 +13,7 @@ from orchestrator.study.problems import Path, Problems, dotted
 from orchestrator.study.reader import Node
 from orchestrator.study.schema import StudyFile
 from orchestrator.study.text import listed, quoted, shown, suggestion, written
+from workloads.api import SECRET
 
 _EXPECTED: Final = {
     "int_type": "an integer",
@@ -25,6 +26,7 @@ _EXPECTED: Final = {
     "float_type": "a number",
     "finite_number": "a finite number",
 }
+_TOP: Final = frozenset(each.alias or name for name, each in StudyFile.model_fields.items())
 _BOUNDS: Final = {"greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<=")}
 _STAND_INS: Final[dict[tuple[str | int, ...], Any]] = {
     ("api_version",): 1,
@@ -35,7 +37,6 @@ _SECRET_KEY = re.compile(
     r"(^|[._-])(token|password|passwd|pwd|secret|credentials?|(api|access|secret|private)[_-]?key)$",
     re.IGNORECASE,
 )
-_REFERENCE = re.compile(r"\$\{secret:[A-Za-z_][A-Za-z0-9_]*\}")
 # no part of it can match the same text in two ways, so that a megabyte is searched in one pass
 _USERINFO = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 
@@ -181,13 +182,33 @@ def _inside(annotation: Any, step: str | int) -> Any:
 # --- what no value of a study may hold ----------------------------------------------------------------
 
 
+def _handed_over(path: Path) -> bool:
+    """Returns whether what stands at a path goes to the workload, and nowhere else."""
+    match tuple(path):
+        case ("config", *_) | ("design", "factors", _, "levels", _, *_):
+            return True
+        case ("design", "overrides", _, "set", *_) | ("evaluate", _, "set", *_):
+            return True
+        case ("evaluate", _, "vary", _, "levels", _, *_):
+            return True
+        case (str() as only,):  # a patch of the command line: its key is the path inside the config
+            return only not in _TOP
+    return False
+
+
 def guard(node: Node, problems: Problems) -> None:
-    """Notes references that are not part of the language, and secrets written out."""
+    """Notes references that are not part of the language or out of place, and secrets written out."""
     for path, child, _ in node.walk():
+        if isinstance(child.value, str) and SECRET.search(child.value) and not _handed_over(path):
+            message = (
+                f"{'.'.join(map(str, path))}: ${{secret:NAME}} is filled in where a workload is handed it: "
+                "in config, in levels and in set; here it would be printed as it stands"
+            )
+            problems.add(path, "secret-place", message)
         texts = [child.value] if isinstance(child.value, str) else []
         texts += [path[-1]] if isinstance(path[-1], str) else []
         for text in texts:
-            rest = _REFERENCE.sub("", text)
+            rest = SECRET.sub("", text)
             if "${" in rest:
                 message = (
                     f"{quoted(text)}: '${{...}}' is not part of the language, but for ${{secret:NAME}}; "
@@ -199,6 +220,6 @@ def guard(node: Node, problems: Problems) -> None:
                 problems.add(path, "secret", message)
         if isinstance(child.value, str) and child.value and isinstance(path[-1], str):
             name = path[-1].rsplit(".", 1)[-1]
-            if _SECRET_KEY.search(name) and not _REFERENCE.fullmatch(child.value):
+            if _SECRET_KEY.search(name) and not SECRET.fullmatch(child.value):
                 message = f"{quoted(name)} looks like a secret and is written out; use ${{secret:NAME}}"
                 problems.add(path, "secret", message)

@@ -103,11 +103,12 @@ def _body(table: Table) -> list[str]:
     lines: list[str] = []
     for index, (labels, entries) in enumerate(zip(table.rows, table.entries, strict=True)):
         headers = [escape(label) if index in spans[level] else "" for level, label in enumerate(labels)]
-        lines.append(_line([*headers, *(_entry(entry) for entry in entries)]))
+        lines.append(_line([*headers, *(entry_text(entry) for entry in entries)]))
     return lines
 
 
-def _entry(entry: Entry) -> str:
+def entry_text(entry: Entry) -> str:
+    """Returns one entry, marked."""
     text = escape(entry.text)
     if entry.close and text:
         return rf"\underline{{{text}}}"

@@ -1,9 +1,10 @@
 """MLflow as the mirror: one experiment a study, one run each training, gather, cell and submission.
 
-Only `MlflowClient` is used: the fluent interface keeps global state, asks git and logs by itself. A new
-run costs three calls (create with its tags, one batch, terminate). The order of the calls is the
-protocol: a run that has ended and bears the digest of what it should show is complete; any other run
-is completed again, and a kill between two calls loses and doubles nothing.
+`MlflowClient` is used, not the fluent interface, which keeps global state, asks git and logs by itself. A new
+run costs three calls (create with its tags, one batch, terminate), or one transaction where the tracking
+store is the store's own file (`direct.py`). The order of the calls is the protocol: a run that has ended and
+bears the digest of what it should show is complete; any other run is completed again, and a kill between
+two calls loses and doubles nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,11 +32,13 @@ from orchestrator.tracking.content import (
     cut,
     key_hash,
 )
+from orchestrator.tracking.direct import Direct, direct_to
 from orchestrator.tracking.schema import prepare_database, sqlite_path
 
 PAGE = 1000  # runs asked for in one search
 SINGLE_SEARCHES = 32  # so many missing keys are searched one by one (10 ms) before all are loaded (2 ms each)
 
+_ITEM_FAULTS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 _ITEM_ERRORS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
 
 
@@ -78,13 +82,14 @@ class MlflowTracker:
     cannot create a run under a key of ours.
     """
 
-    def __init__(self, uri: str, artifact_root: str | None = None) -> None:
+    def __init__(self, uri: str, artifact_root: str | None = None, *, direct: bool = False) -> None:
         """Connects; a new SQLite file gets its schema.
 
         Args:
             uri: Tracking URI, always explicit: "sqlite:////path/mlflow.db", "http://host:5000", ...
             artifact_root: Directory or URI for artifacts of new experiments; by default "artifacts"
                 beside an SQLite file, and the server's choice elsewhere.
+            direct: Whether the URI is an SQLite file that nobody else writes: a new run is one transaction.
 
         Raises:
             TargetError: MLflow cannot be reached.
@@ -99,6 +104,7 @@ class MlflowTracker:
             if path is not None:
                 prepare_database(path)
             self._client: Any = self._api.client(tracking_uri=uri, registry_uri=uri)
+            self._direct = direct_to(path) if path is not None and direct else None
         except Exception as error:  # whatever it is (a driver's error, too), there is no mirror now
             raise TargetError(self._message(error)) from error
         self._experiments: dict[str, str] = {}  # study -> experiment id
@@ -146,6 +152,8 @@ class MlflowTracker:
         """Closes; every call has been synchronous, so nothing is left to flush."""
         self._experiments.clear()
         self._known.clear()
+        if self._direct is not None:
+            self._direct.close()
 
     # --- finding ------------------------------------------------------------------------------------
 
@@ -220,6 +228,8 @@ class MlflowTracker:
 
     def _create(self, experiment: str, run: MirrorRun, parent_id: str) -> str:
         tags = content.tags(run, parent_id)
+        if self._direct is not None:
+            return self._create_at_once(self._direct, experiment, run, tags)
         created = self._client.create_run(
             experiment, start_time=content.start_ms(run), tags=tags, run_name=cut(run.name, NAME_LIMIT)
         )
@@ -227,6 +237,26 @@ class MlflowTracker:
         self._client.log_batch(run_id, metrics=self._metrics(run), params=self._params(run))
         self._write_artifacts(run_id, run)
         if run.status != "RUNNING":
+            self._client.set_terminated(run_id, run.status, content.end_ms(run))
+        return run_id
+
+    def _create_at_once(
+        self, direct: Direct, experiment: str, run: MirrorRun, tags: Mapping[str, str]
+    ) -> str:
+        # files are written into a run that is there, and before it says that it is complete
+        waiting = run.status == "RUNNING" or bool(content.files(run))
+        run_id = direct.create(
+            experiment,
+            name=cut(run.name, NAME_LIMIT),
+            tags=tags,
+            params=content.params(run),
+            points=content.points(run),
+            start_ms=content.start_ms(run),
+            status="RUNNING" if waiting else run.status,
+            end_ms=None if waiting else content.end_ms(run),
+        )
+        self._write_artifacts(run_id, run)
+        if waiting and run.status != "RUNNING":
             self._client.set_terminated(run_id, run.status, content.end_ms(run))
         return run_id
 
@@ -300,7 +330,9 @@ class MlflowTracker:
             if getattr(error, "error_code", "") in _ITEM_ERRORS:
                 raise
             raise TargetError(self._message(error)) from error
-        except OSError as error:  # requests' exceptions are OSErrors
+        except _ITEM_FAULTS:
+            raise
+        except (OSError, sqlite3.Error) as error:  # requests' exceptions are OSErrors
             raise TargetError(self._message(error)) from error
 
     def _message(self, error: Exception) -> str:

@@ -34,6 +34,12 @@ def cluster() -> Iterator[None]:
         yield
 
 
+# What happens within a worker, whoever runs it.
+FEW_ON_RAY = pytest.mark.parametrize(
+    "make", ["inline", pytest.param("ray", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture(params=["inline", "ray"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     if request.param == "inline":
@@ -134,6 +140,7 @@ def test_faults_end_only_the_trials_at_fault(make: Make) -> None:
     assert curve(work.finished[fused[0].key]) == [(s, value(7.0, 4, s)) for s in (1, 2, 3)]
 
 
+@FEW_ON_RAY
 def test_a_diverged_training_is_a_result(make: Make) -> None:
     diverged = training(0, fault="diverge", fault_at=2, steps=5)
     fused = [training(s, x=1.0, group="f", fault="diverge", fault_seed=2) for s in (1, 2)]
@@ -208,6 +215,7 @@ def test_evaluations_that_become_ready_go_before_trainings(make: Make) -> None:
     assert order == [t.key for t in (first, children[0], second, children[1], third)]
 
 
+@pytest.mark.slow
 def test_classes_that_do_not_fit_together_follow_each_other(make: Make) -> None:
     wide, narrow = Resources(cpu=2), Resources(cpu=1)
     trainings = [training(seed, resources=wide) for seed in range(3)]
@@ -221,6 +229,7 @@ def test_classes_that_do_not_fit_together_follow_each_other(make: Make) -> None:
     assert {threads[t.key] for t in small} == {1}
 
 
+@FEW_ON_RAY
 def test_a_damaged_checkpoint_means_a_start_from_0_that_is_told(make: Make, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     trial = training(0, steps=4, gate=str(gate), gate_at=3)
@@ -243,6 +252,7 @@ def test_a_damaged_checkpoint_means_a_start_from_0_that_is_told(make: Make, tmp_
     assert checkpoint.path in finished.provenance["restarted"]
 
 
+@FEW_ON_RAY
 def test_a_damaged_parent_fails_its_evaluations_as_corrupt(make: Make, tmp_path: Path) -> None:
     parent = training(0)
     work = drive(make(), ListWork(trials=[parent]))
@@ -303,7 +313,8 @@ def test_a_killed_worker_loses_only_what_it_had_not_committed(
         for event in batch:
             if isinstance(event, Started) and event.trial == victim.key:
                 pids.append(event.worker["pid"])
-            if isinstance(event, Saved) and event.trial == victim.key and event.checkpoint.step == 3:
+            saved = isinstance(event, Saved) and event.trial == victim.key and event.checkpoint.step == 3
+            if saved and not gate.exists():  # it is saved again and again while it waits there
                 gate.touch()
                 os.kill(pids[0], signal.SIGKILL)
             if isinstance(event, Failed):
@@ -321,6 +332,7 @@ def test_a_killed_worker_loses_only_what_it_had_not_committed(
     assert work.epochs[victim.key] == 1 + len(work.failed[victim.key])
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_in_a_bundle_of_evaluations_costs_the_unfinished_ones(
     ray_executor: Callable[..., RayTuneExecutor],
 ) -> None:
@@ -336,6 +348,7 @@ def test_a_worker_that_dies_in_a_bundle_of_evaluations_costs_the_unfinished_ones
     assert "pid" in work.failed[deadly.key][0].failure.message
 
 
+@pytest.mark.slow
 def test_a_worker_that_makes_no_progress_is_ended_as_hung(
     ray_executor: Callable[..., RayTuneExecutor],
 ) -> None:
@@ -347,6 +360,7 @@ def test_a_worker_that_makes_no_progress_is_ended_as_hung(
     assert work.states[other.key] is State.SUCCEEDED
 
 
+@pytest.mark.slow
 def test_no_more_bundles_at_once_than_asked_for(
     ray_executor: Callable[..., RayTuneExecutor],
 ) -> None:
@@ -368,7 +382,7 @@ def replace_states(work: ListWork) -> ListWork:
     return ListWork(trials=[replace(trial, label="again") for trial in work.trials])
 
 
-@pytest.mark.parametrize("how", ["close", "raise"])
+@pytest.mark.parametrize("how", ["close", pytest.param("raise", marks=pytest.mark.slow)])
 def test_leaving_early_leaves_no_worker(
     ray_executor: Callable[..., RayTuneExecutor], tmp_path: Path, how: str
 ) -> None:

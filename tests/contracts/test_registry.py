@@ -81,13 +81,22 @@ class TestPlans:
         lease = registry.acquire("s", owner("d1"), 60)
         for name, seconds in (("a", 3.0), ("e", 0.5), ("b", 0.0)):
             (claim,) = registry.claim(lease, [key(name)])
-            done = Outcome(trial=key(name), epoch=claim.epoch, state=State.SUCCEEDED, duration_s=seconds)
+            held = {"host": "h", "workload": {"memory_mb": 640}} if name == "a" else {}
+            done = Outcome(
+                trial=key(name),
+                epoch=claim.epoch,
+                state=State.SUCCEEDED,
+                duration_s=seconds,
+                provenance=held,
+            )
             registry.commit(lease, outcomes=[done])
         trials = registry.trials("s")
         found = {(each.stage, each.seconds): each for each in registry.past()}
         assert set(found) == {("train", 3.0), ("evaluate", 0.5)}  # what took no time at all tells nothing
         assert found["train", 3.0].config == trials[key("a")].config
-        measured = found["evaluate", 0.5]
+        trained, measured = found["train", 3.0], found["evaluate", 0.5]
+        assert (trained.host, trained.memory_mb, trained.device_memory_mb) == ("h", 640, 0)
+        assert (measured.host, measured.memory_mb) == ("", 0)
         assert (measured.config, measured.family) == (trials[key("a")].config, trials[key("e")].family)
         assert len(registry.past(1)) == 1
 
@@ -112,6 +121,58 @@ class TestPlans:
         assert registry.spent("s") == (3.0 + 0.5 * 8.0, 2 * size)  # of a GPU where one is held
         assert registry.spent("t") == (5.0, 2 * size)  # what the other trained costs its disk alone
         assert registry.spent("nobody") == (0.0, 0)
+
+    def test_the_pulse_tells_of_every_change(self, registry: SqlRegistry) -> None:
+        assert registry.pulse("s").submitted == 0
+        registry.record(submission("s"), plan_of("s", training("a"), training("b", order=1)))
+        registry.record(submission("t"), plan_of("t", training("a")))
+        marks = [registry.pulse("s").mark]
+        whole = [registry.pulse().mark]
+        assert registry.pulse("s").counts == {State.PENDING: 2}
+        assert registry.pulse("t").counts == {State.PENDING: 1}
+
+        def changed() -> None:
+            marks.append(registry.pulse("s").mark)
+            whole.append(registry.pulse().mark)
+
+        lease = registry.acquire("s", owner("d"), 60)
+        changed()
+        (claim,) = registry.claim(lease, [key("a")])
+        changed()
+        again = Outcome(trial=key("a"), epoch=claim.epoch, state=State.PENDING)
+        registry.commit(lease, outcomes=[again])
+        changed()
+        succeed(registry, lease, "a", "p1")
+        changed()
+        registry.request_cancel([key("b")])
+        changed()
+        registry.record(submission("s"), plan_of("s", training("a"), training("b"), training("c")))
+        changed()
+        registry.release(lease)
+        changed()
+        assert len(set(marks)) == len(set(whole)) == 8
+        assert registry.pulse("s").mark == marks[-1]  # nothing happened since
+        assert registry.pulse("s").submitted == 2
+        assert registry.pulse("s").planned != registry.pulse("t").planned
+
+    def test_what_ended_lately_tells_the_pace(self, registry: SqlRegistry) -> None:
+        registry.record(submission("s"), plan_of("s", training("a"), training("b"), evaluation("e", "a")))
+        lease = registry.acquire("s", owner("d"), 60)
+        for name, state in (("a", State.SUCCEEDED), ("b", State.FAILED), ("e", State.SUCCEEDED)):
+            (claim,) = registry.claim(lease, [key(name)])
+            done = Outcome(trial=key(name), epoch=claim.epoch, state=state, duration_s=2.5)
+            registry.commit(lease, outcomes=[done], part=part(f"p{name}") if state.has_result else None)
+        found = registry.ended("s")
+        assert [(each.stage, each.seconds) for each in found] == [("evaluate", 2.5), ("train", 2.5)]
+        assert all(each.ended_at >= each.started_at > 0 for each in found)
+        assert len(registry.ended("s", limit=1)) == 1
+        assert registry.ended("nobody") == []
+
+    def test_trials_are_described_by_their_keys(self, registry: SqlRegistry) -> None:
+        trials = [training("b", order=2), training("a", order=1), evaluation("e", "a", order=3)]
+        registry.record(submission("s"), plan_of("s", *trials))
+        found = registry.described([key("e"), key("a"), key("nobody")])
+        assert list(found.values()) == [trials[1], trials[2]]
 
     def test_a_driven_plan_grows(self, registry: SqlRegistry) -> None:
         whole = plan_of("s", training("a"), training("b", order=1), evaluation("e", "b", order=2))

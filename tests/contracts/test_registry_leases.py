@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -253,14 +252,15 @@ def assert_invariants(registry: SqlRegistry) -> None:
     assert {item.key for item in registry.outbox(10_000)} == set(results)
 
 
-def test_a_driver_killed_at_any_moment_leaves_whole_commits(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_a_driver_killed_at_any_moment_leaves_whole_commits(place: Place, kills: int) -> None:
     registry = place.open()
     total = 150
     registry.record(submission("s"), plan_of("s", *(training(n, order=n) for n in range(total))))
     everything = [key(n) for n in range(total)]
     done: set[TrialKey] = set()
     script = DRIVER.format(root=str(ROOT))
-    for kill in range(5):
+    for kill in range(kills):
         process = subprocess.Popen(
             [sys.executable, "-c", script, place.url],
             stdout=subprocess.PIPE,

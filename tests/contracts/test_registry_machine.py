@@ -305,7 +305,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[type[Machine]]:
         yield Fresh
 
 
-@pytest.mark.parametrize("examples", [6, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.slow)])
 def test_any_sequence_leaves_what_the_model_has(machine: type[Machine], examples: int) -> None:
     run_state_machine_as_test(
         machine,

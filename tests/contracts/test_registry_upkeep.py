@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model.plan import State
-from orchestrator.model.run import Outcome, Saved
+from orchestrator.model.run import Cause, Failure, Outcome, Saved
 from orchestrator.registry.registry import SqlRegistry, open_registry
 from tests.contracts.storage_fixtures import (
     checkpoint,
@@ -75,6 +75,29 @@ def test_all_checkpoints_come_newest_first_by_trial(registry: SqlRegistry) -> No
         (trial, serial) for trial in sorted([key("a"), key("b")]) for serial in (2, 1)
     ]
     assert registry.checkpoints(key("a")) == [each for each in found if each.trial == key("a")]
+
+
+def test_the_code_that_trials_were_last_tried_in_is_known(registry: SqlRegistry) -> None:
+    registry.record(submission("s"), plan_of("s", training("a"), training("b")))
+    assert registry.trees() == frozenset()
+    lease = registry.acquire("s", owner("d"), 60)
+    for names, tree in ((("a", "b"), "old.zip"), (("a",), "new.zip"), (("b",), "")):
+        for claim in registry.claim(lease, [key(name) for name in names]):
+            outcome = Outcome(
+                trial=claim.trial.key,
+                epoch=claim.epoch,
+                state=State.PENDING,
+                failure=Failure(cause=Cause.LOST, message="gone"),
+                provenance={"tree": tree, "host": "h"} if tree else {},
+            )
+            registry.commit(lease, outcomes=[outcome])
+    assert registry.trees() == {"old.zip", "new.zip"}
+    for claim in registry.claim(lease, [key("b")]):
+        made = Outcome(
+            trial=key("b"), epoch=claim.epoch, state=State.SUCCEEDED, provenance={"tree": "new.zip"}
+        )
+        registry.commit(lease, outcomes=[made], part=part("one"))
+    assert registry.trees() == {"new.zip"}
 
 
 def test_a_whole_registry_has_no_damage(registry: SqlRegistry) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import TargetError
 from orchestrator.model.mirror import MirrorMetric, MirrorRun
+from orchestrator.tracking import direct
 from orchestrator.tracking.mlflow import SINGLE_SEARCHES, MlflowTracker
 
 STUDY = "dfn"
@@ -26,9 +29,9 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
-@pytest.fixture
-def tracker(uri: str) -> Iterator[MlflowTracker]:
-    opened = MlflowTracker(uri)
+@pytest.fixture(params=[True, False], ids=["direct", "client"])
+def tracker(uri: str, request: pytest.FixtureRequest) -> Iterator[MlflowTracker]:
+    opened = MlflowTracker(uri, direct=request.param)
     yield opened
     opened.close()
 
@@ -230,6 +233,92 @@ def test_artifacts_lie_beside_the_database(tracker: MlflowTracker, client: Any, 
     assert list((tmp_path / "artifacts").rglob(f"{run_id}/artifacts/notes/readme.md"))
 
 
+TABLES = ("runs", "tags", "params", "metrics", "latest_metrics")
+
+
+def rows(database: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Returns all that a database says of runs, with the runs' names in place of their ids."""
+    with closing(sqlite3.connect(database)) as connection:
+        names = dict(connection.execute("SELECT run_uuid, name FROM runs").fetchall())
+        found = {}
+        for table in TABLES:
+            lines = connection.execute(f"SELECT * FROM {table}").fetchall()
+            plain = [[names.get(each, each) for each in line] for line in lines]
+            for run_id, name in names.items():
+                plain = [
+                    [each.replace(run_id, name) if isinstance(each, str) else each for each in line]
+                    for line in plain
+                ]
+            found[table] = sorted((tuple(line) for line in plain), key=repr)
+    return found
+
+
+def test_one_transaction_leaves_what_the_clients_calls_leave(tmp_path: Path) -> None:
+    curve = [point("b", value, step) for step, value in ((3, 1.0), (7, -0.0), (7, 2.0), (7, 2.0), (1, 9.0))]
+    told = [
+        training(0),
+        training(1, name="bare", texts={}, tables={}, metrics=(), params={}),
+        training(2, name="failed", status="FAILED", texts={}, tables={}),
+        training(3, name="goes on", status="RUNNING", end_ms=None),
+        training(4, name="curve", texts={}, tables={}, metrics=[*curve, point("c", float("nan"), 1)]),
+        training(5, name="x" * 300, params={"a b/c": "y" * 7000}, tags={"t" * 300: "z" * 9000}, start_ms=0),
+        training(6, name="child", parent="p", texts={}, tables={}, tags={"mlflow.user": "somebody"}),
+        training(7, name="large", metrics=[point("m", 1e308, step) for step in range(1200)]),
+    ]
+    found = []
+    for way in (True, False):
+        path = tmp_path / str(way) / "mlflow.db"
+        tracker = MlflowTracker(f"sqlite:///{path}", str(tmp_path / "artifacts"), direct=way)
+        assert (tracker._direct is not None) is way
+        for run in told:
+            tracker.apply(run, parent_id="p" * 32 if run.parent else "")
+        tracker.close()
+        found.append(rows(path))
+    assert len(found[0]["runs"]) == len(told)
+    for table in TABLES:
+        assert found[0][table] == found[1][table], table
+
+
+def test_a_schema_that_is_not_known_is_left_to_the_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "REVISION", "of another MLflow")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker = MlflowTracker(uri, direct=True)
+    tracker.apply(training())
+    tracker.close()
+    assert tracker._direct is None
+    assert len(runs(MlflowClient(uri))) == 1
+
+
+def test_an_experiment_deleted_by_hand_is_made_again(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker = MlflowTracker(uri, direct=True)
+    tracker.apply(training(0))
+    client = MlflowClient(uri)
+    client.delete_experiment(client.get_experiment_by_name(f"orch/{STUDY}").experiment_id)
+    with pytest.raises(TargetError, match="was deleted"):
+        tracker.apply(training(1))
+    tracker.close()
+    MlflowTracker(uri, direct=True).apply(training(1))
+    assert len(runs(client)) == 2
+
+
+def test_a_locked_file_is_waited_for_and_then_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker = MlflowTracker(uri, direct=True)
+    tracker.describe(STUDY, note="", tags={})
+    monkeypatch.setattr(direct, "BUSY_S", 0.05)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TargetError, match="locked"):
+            tracker.apply(training())
+        other.rollback()
+    assert runs(MlflowClient(uri)) == []
+    tracker.apply(training())
+    assert len(runs(MlflowClient(uri))) == 1
+
+
 def test_an_unreachable_server_is_a_target_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     gone = MlflowTracker("http://user:hunter2@127.0.0.1:9")  # discard: nobody listens
@@ -252,18 +341,21 @@ import test_tracker
 from orchestrator.tracking import mlflow
 
 def apply(uri, survive):
-    tracker = mlflow.MlflowTracker(uri)
-    client, calls = tracker._client, 0
+    tracker = mlflow.MlflowTracker(uri, direct={way!r})
+    calls = 0
     class Counting:
+        def __init__(self, counted):
+            self.counted = counted
         def __getattr__(self, name):
             def call(*args, **kwargs):
                 nonlocal calls
-                calls += name in ("create_run", "log_batch", "log_artifacts", "set_terminated")
+                calls += name in ("create", "create_run", "log_batch", "log_artifacts", "set_terminated")
                 if calls > survive:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return getattr(client, name)(*args, **kwargs)
+                return getattr(self.counted, name)(*args, **kwargs)
             return call
-    tracker._client = Counting()
+    tracker._client = Counting(tracker._client)
+    tracker._direct = tracker._direct and Counting(tracker._direct)
     tracker.apply(test_tracker.training())
 
 for survive in range(10):
@@ -279,13 +371,16 @@ for survive in range(10):
 
 
 @pytest.mark.slow
-def test_killed_between_any_two_calls_then_replayed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "calls"), [(True, 3), (False, 4)], ids=["run, artifacts, end", "create, batch, artifacts, end"]
+)
+def test_killed_between_any_two_calls_then_replayed(tmp_path: Path, way: bool, calls: int) -> None:
     """As many calls as survive: none, 1, 2, ... until the run completes; a replay mends each."""
     folder = f"sqlite:///{tmp_path}/%d.db"
-    script = KILLED.format(tests=str(Path(__file__).parent), folder=folder)
+    script = KILLED.format(tests=str(Path(__file__).parent), folder=folder, way=way)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     codes = [int(line) for line in done.stdout.split()]
-    assert codes == [-signal.SIGKILL] * 4 + [0], f"create, batch, artifacts, end; {done.stderr}"
+    assert codes == [-signal.SIGKILL] * calls + [0], done.stderr
     reference = None
     for survive in range(len(codes)):
         uri = folder % survive

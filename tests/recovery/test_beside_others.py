@@ -29,6 +29,7 @@ from tests.street.orch import Orch, until
 LOCKED_S = 3.0
 
 
+@pytest.mark.slow
 def test_a_lock_that_outlasts_the_lease_costs_nothing(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     environment = {**OFTEN, "ORCH_LEASE_S": "2"}
@@ -56,6 +57,7 @@ def test_a_lock_that_outlasts_the_lease_costs_nothing(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
 def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, jump_s: float) -> None:
     orch = at(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.contracts.object_server import Bucket, bucket, s3_server
 from tests.recovery.invariants import assert_invariants, finished, golden
-from tests.recovery.ray_nodes import Nodes, cluster
+from tests.recovery.ray_nodes import BIN, Nodes, cluster
 from tests.street.orch import Orch, until
 
 __all__ = ["bucket", "s3_server"]
@@ -169,3 +170,29 @@ def test_four_trials_share_a_gpu(standing: Nodes, tmp_path: Path) -> None:
     more = quarter.replace("gpu: 0.25", "gpu: 2").replace("levels: [1, 2, 3]", "levels: [9]")
     refused = orch("submit", orch.study(more, "large.yaml"), code=5)
     assert "no node can ever hold 0.25 CPU + 2 GPU; the cluster's nodes have: 1 CPU + 1 GPU" in refused.err
+
+
+def test_a_node_that_an_autoscaler_may_add_is_waited_for(tmp_path: Path) -> None:
+    """Lanes without room are what an autoscaler looks at; here the test adds the node."""
+    with cluster() as nodes:
+        orch = over(nodes, tmp_path)
+        file, gate, _ = study_of(orch)
+        gate.touch()
+        file.write_text(file.read_text().replace("seeds: 2", "seeds: 1\nresources: {cpu: 1, gpu: 1}"))
+        assert "scales_to" in orch("submit", file, code=5).err
+        orch.environment["ORCH_SCALES_TO"] = "2 x 2 CPU + 1 GPU"
+        with orch.start("submit", file) as driver:
+            until(lambda: asked_for(nodes), timeout_s=120, what="a demand for a GPU")
+            assert not finished(orch, "demo")
+            nodes.start("gpu", cpus=2, gpus=1)
+            assert driver.wait(240) == 0
+        assert len(finished(orch, "demo")) == 9
+        assert orch("table", "demo", "--format", "csv").out.count("\n") == 4
+
+
+def asked_for(nodes: Nodes) -> bool:
+    """Returns whether something waits for a GPU, as `ray status` shows it to an autoscaler's owner."""
+    command = [BIN / "ray", "status", f"--address={nodes.address}"]
+    environment = {**os.environ, **nodes.access}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return "'GPU': 1.0" in done.stdout.partition("Demands:")[2]

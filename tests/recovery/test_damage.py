@@ -37,7 +37,14 @@ def recorded(orch: Orch, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int
         return [(each.trial, each.step, session.stores.layout.root / each.path) for each in found]
 
 
-@pytest.mark.parametrize("harm", ["newest flipped", "newest cut", "all flipped", "all gone"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "newest flipped",
+        "all gone",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("newest cut", "all flipped")),
+    ],
+)
 def test_a_training_goes_on_from_what_is_whole(
     memory: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
@@ -74,7 +81,9 @@ def test_a_training_goes_on_from_what_is_whole(
         assert f"went on from step {older}" in provenance["restarted"]
 
 
-@pytest.mark.parametrize("harm", ["cut", "garbage", "emptied"])
+@pytest.mark.parametrize(
+    "harm", ["cut", *(pytest.param(each, marks=pytest.mark.slow) for each in ("garbage", "emptied"))]
+)
 def test_a_damaged_registry_names_the_copy_that_takes_its_place(tmp_path: Path, harm: str) -> None:
     orch = at(tmp_path)
     # Each in a process that is gone afterwards: the copy says that it drives the study.

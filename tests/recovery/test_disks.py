@@ -34,12 +34,13 @@ def unmount(place: Path) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A disk of 4 MB."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("not run here: only root may mount a small disk")
     place = tmp_path / "disk"
     place.mkdir()
+    monkeypatch.setenv("ORCH_MIN_FREE_GB", "0")
     mount("-t", "tmpfs", "-o", "size=4m", "none", str(place))
     yield place
     unmount(place)
@@ -61,6 +62,7 @@ def golden_of(directory: Path, text: str) -> Golden:
     return golden(orch, "demo")
 
 
+@pytest.mark.slow
 def test_checkpoints_fill_the_disk(disk: Path, tmp_path: Path) -> None:
     orch = Orch(directory=disk, environment=OFTEN)
     ended = warm()(orch, "submit", orch.study(HEAVY), fault=Fault())
@@ -76,7 +78,7 @@ def test_checkpoints_fill_the_disk(disk: Path, tmp_path: Path) -> None:
     assert_invariants(orch, "demo", golden_of(tmp_path / "golden", HEAVY), before=before)
 
 
-@pytest.mark.parametrize("left_kb", [0, 40, 150])
+@pytest.mark.parametrize("left_kb", [40, *(pytest.param(kb, marks=pytest.mark.slow) for kb in (0, 150))])
 def test_registry_parts_and_logs_find_no_room(disk: Path, left_kb: int) -> None:
     orch = Orch(directory=disk, environment=OFTEN)
     file = orch.study(STUDY)
@@ -126,6 +128,7 @@ exec "$@"
 """
 
 
+@pytest.mark.slow
 def test_there_is_no_room_for_ray(tmp_path: Path) -> None:
     """Ray's folder lies in /tmp."""
     small = ["unshare", "--mount", "sh", "-ec", SMALL_TMP, "sh"]

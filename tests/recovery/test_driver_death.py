@@ -110,7 +110,9 @@ def stopped_again(orch: Orch) -> None:
     assert orch("status", "demo", "--json").json["studies"][0]["status"] == "interrupted"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_asked_to_stop_it_is_resumable_and_says_how(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -147,6 +149,7 @@ def test_a_second_driver_is_told_who_holds_the_study(tmp_path: Path) -> None:
         assert driver.returncode == 0
 
 
+@pytest.mark.slow
 def test_what_a_dead_driver_left_of_another_study_is_taken_over(tmp_path: Path) -> None:
     orch = Orch(directory=tmp_path, environment={"ORCH_LEASE_S": "4"})
     file = study_of(orch)
@@ -186,6 +189,7 @@ def test_a_driver_that_slept_through_its_lease_records_nothing_more(tmp_path: Pa
     assert orch("status", "demo", "--json").json["studies"][0]["status"] == "done"
 
 
+@pytest.mark.slow
 def test_asked_to_stop_while_mlflow_catches_up_it_prints_what_it_has(tmp_path: Path) -> None:
     # Nobody listens on the discard port: the mirror would be waited for in vain.
     down = {"ORCH_MLFLOW_URI": "http://127.0.0.1:9", "ORCH_MIRROR_WAIT_S": "600"}

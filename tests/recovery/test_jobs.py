@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.app.launch import without_password
 from orchestrator.errors import NotFoundError, TargetError, UsageError
+from orchestrator.execution.ray_cluster import read_token_again
 from orchestrator.execution.ray_jobs import RayJobs
 from orchestrator.model.job import Job, JobState
 from tests.contracts.storage_fixtures import Server, postgres
@@ -146,18 +147,26 @@ def test_jobs_of_a_cluster(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.Mon
     stranger = tmp_path / "token"
     stranger.write_text("0" * 64)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(stranger))
-    from orchestrator.execution.ray_cluster import _read_token_again
-
-    _read_token_again()
     with pytest.raises(TargetError, match="token"):
         launcher.jobs("s")
     monkeypatch.undo()
-    _read_token_again()
+    read_token_again()
 
 
 def test_a_server_that_is_not_there() -> None:
     with pytest.raises(TargetError, match="cannot be reached"):
         RayJobs(f"http://127.0.0.1:{free_port()}").jobs("s")
+
+
+@pytest.mark.slow
+def test_a_head_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    """Ray alone would go on asking for a quarter of an hour, deaf to SIGTERM."""
+    orch = Orch(directory=tmp_path, executor="ray")
+    orch.environment["ORCH_RAY_ADDRESS"] = f"127.0.0.1:{free_port()}"
+    said = orch("submit", study_of(orch)[0], code=5).err
+    assert "cannot be joined" in said
+    assert "ray status" in said
+    assert orch("status", "demo", "--json").json["studies"][0]["driver"] is None
 
 
 @pytest.mark.parametrize(

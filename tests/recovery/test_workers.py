@@ -92,8 +92,9 @@ def test_what_becomes_of_a_worker_costs_its_neighbours_nothing(tmp_path: Path) -
         name: found[f"fault={name} seed 0"]["attempts"][-1]["provenance"].get("resumed_at_step")
         for name in FAULTS
     }
-    # Nothing but the step at work is done again; the last checkpoint is recorded together with the result.
-    assert steps == {"none": None, "save": 3, "end": 5, "hog": 3, "memory": 3, "stop": 3}
+    # Nothing but the step at work is done again; the last checkpoint may be recorded before the result.
+    assert steps.pop("end") in (5, 6)
+    assert steps == {"none": None, "save": 3, "hog": 3, "memory": 3, "stop": 3}
     stopped = found["fault=stop seed 0"]["attempts"][0]["worker"]["pid"]
     assert gone(stopped), "a worker that was given up is still there"
 

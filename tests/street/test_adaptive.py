@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from scipy import stats
 
 from tests.street.orch import Orch, until
@@ -89,6 +90,7 @@ def test_each_cell_gets_the_seeds_that_it_needs(tmp_path: Path) -> None:
     assert orch("status", "adaptive", "--json").json["studies"][0]["status"] == "done"
 
 
+@pytest.mark.slow
 def test_results_of_later_seeds_that_are_there_already_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -122,6 +124,7 @@ def test_seeds_go_to_the_cells_of_a_claim_that_is_open(tmp_path: Path) -> None:
     assert found["1"][0] != 2 or found["2"][0] != 2
 
 
+@pytest.mark.slow
 def test_a_driver_that_dies_while_seeds_are_added_is_followed_by_one_that_ends_alike(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -144,6 +147,7 @@ def orch_damage(orch: Orch) -> list[Any]:
     return list(orch("fsck", "--json").json["damage"])
 
 
+@pytest.mark.slow
 def test_mlflow_shows_the_seeds_that_were_added(tmp_path: Path) -> None:
     import mlflow
 

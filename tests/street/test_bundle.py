@@ -49,7 +49,9 @@ def stores(tmp_path: Path, fault: str = "diverge") -> tuple[Orch, Orch]:
     return here, there
 
 
-@pytest.mark.parametrize(("name", "fault"), [("bundle", "diverge"), ("bundle.zip", "raise")])
+@pytest.mark.parametrize(
+    ("name", "fault"), [pytest.param("bundle", "diverge", marks=pytest.mark.slow), ("bundle.zip", "raise")]
+)
 def test_tables_are_the_same_elsewhere(tmp_path: Path, name: str, fault: str) -> None:
     here, there = stores(tmp_path, fault)
     bundle = tmp_path / name

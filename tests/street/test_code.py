@@ -55,6 +55,7 @@ def means(orch: Orch) -> list[float]:
     return [entry["estimate"] for row in table["entries"] for entry in row if entry["n"]]
 
 
+@pytest.mark.slow
 def test_rerun_computes_what_other_code_made_again(orch: Orch) -> None:
     file = study(orch, "rerun")
     orch("submit", file)
@@ -74,6 +75,7 @@ def test_rerun_computes_what_other_code_made_again(orch: Orch) -> None:
     assert steps(orch) == 8
 
 
+@pytest.mark.slow
 def test_warn_and_reuse_keep_the_results(orch: Orch) -> None:
     warned, quiet = study(orch, "warn"), study(orch, "reuse")
     orch("submit", warned)

@@ -50,6 +50,7 @@ def values(directory: Path, executor: str, store: str, monkeypatch: pytest.Monke
     return frame.select("evaluation", "@kind", "@member", "seed", "step", "metric", "value").sort(pl.all())
 
 
+@pytest.mark.slow
 def test_inline_and_ray_agree_bit_for_bit(
     tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

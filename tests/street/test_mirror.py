@@ -83,6 +83,7 @@ def test_a_training_shows_its_labels_curve_and_conditions(orch: Orch) -> None:
     assert {"test_error_mean", "test_error_std"} <= set(cell.data.metrics)
 
 
+@pytest.mark.slow
 def test_a_mirror_that_cannot_be_reached_costs_nothing_and_catches_up(tmp_path: Path) -> None:
     down = Orch(
         directory=tmp_path,

@@ -198,7 +198,9 @@ def test_a_server_that_does_not_answer_is_told(
     assert "AWS_ENDPOINT_URL" in said
 
 
-@pytest.mark.parametrize("what", ["digests.json", ".parquet"])  # of a worker, of the driver
+@pytest.mark.parametrize(
+    "what", ["digests.json", pytest.param(".parquet", marks=pytest.mark.slow)]
+)  # of a worker, of the driver
 def test_a_server_that_goes_away_stops_the_driver_and_is_charged_to_no_trial(
     tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

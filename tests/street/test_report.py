@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from tests.browsers import chromium_path
 from tests.street.orch import Orch
 
 STUDY = """
@@ -94,9 +94,7 @@ def test_nothing_is_loaded_and_nothing_runs(page: Path) -> None:
 
 
 def test_a_browser_opens_it_from_the_disk(page: Path, tmp_path: Path) -> None:
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("not run here: no Chromium on this machine")
+    browser = chromium_path()
     shot = tmp_path / "shot.png"
     done = subprocess.run(
         [

@@ -187,7 +187,7 @@ def test_tables_in_every_format_go_to_files(orch: Orch, form: str) -> None:
 def test_an_unknown_verb_or_flag_is_a_usage_error(orch: Orch) -> None:
     assert "No such command" in orch("frobnicate", code=2).err
     assert "No such option" in orch("plan", "--frobnicate", code=2).err
-    assert orch("table", "demo", code=3).err.startswith("error: no store at")
+    assert orch("table", "demo", code=3).err.startswith("error[no-such]: no store at")
 
 
 def test_seeds_that_fail_alike_hold_the_others_of_their_cell_back(orch: Orch) -> None:

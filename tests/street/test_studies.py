@@ -22,6 +22,7 @@ SHORT = {
     "larsson_table_3": ["--cells", "columns=1", "--cells", "columns=4"],
     "larsson_table_4": ["--set", "probe_every=1", "--set", "network.width=0.5"],
     "smoke": [],
+    "tuned_skips": ["--set", "network.width=0.125"],
     "veit_effective": ["--set", "network.width=0.125"],
     "veit_figure_4": ["--set", "network.width=0.0625"],
     "veit_lesions": [],
@@ -35,9 +36,14 @@ SHORT = {
     "zhao_table_6": ["--set", "epochs=8", "--set", "network.width=0.0625"],
     "zhao_table_7": ["--set", "network.width=0.0625"],
 }
+# one of each paper and of what they have in common; the others are among the slow tests
+QUICK = {
+    *("dfn_ensemble", "larsson_table_3", "smoke"),
+}
 # and where a flag cannot reach, a study that extends it
 FEWER = {
     "larsson_table_4": "tables: {figure_3_early: {at: step 1}, figure_3_half: {at: step 1}}",
+    "tuned_skips": "search: {trials: 3}",
     "veit_lesions": """
 evaluate:
   delete_random: {vary: {deleted: {levels: [1, 12]}}, draws: 2}
@@ -56,7 +62,13 @@ def test_every_study_is_in_this_test() -> None:
     assert len(PAPER) >= 6
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in STUDIES
+    ],
+)
 def test_a_study_on_digits_runs_to_its_tables_and_plots(path: Path, tmp_path: Path) -> None:
     orch, name = Orch(directory=tmp_path), path.stem
     if name in FEWER:

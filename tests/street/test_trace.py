@@ -84,6 +84,7 @@ def test_an_entry_is_named_by_its_labels(tmp_path: Path) -> None:
     assert "no table" in orch("trace", "traced", "tabel", code=3).err
 
 
+@pytest.mark.slow
 def test_a_trial_runs_again_in_the_code_that_made_it(tmp_path: Path) -> None:
     """Also from a tree that nobody committed, and after it was edited."""
     package = tmp_path / "mine"

@@ -14,7 +14,7 @@ from orchestrator.app.session import open_session
 from orchestrator.driver import drive
 from orchestrator.errors import TargetError
 from orchestrator.settings import load_settings
-from tests.street.orch import Orch
+from tests.street.orch import Orch, until
 
 STUDY = """
 api_version: 1
@@ -224,6 +224,32 @@ def test_gc_names_what_dead_writers_left(orch: Orch) -> None:
     assert orch("gc", "--grace", "-1", code=2).err
 
 
+def test_gc_takes_code_that_nothing_needs(orch: Orch) -> None:
+    folder = orch.directory / "store" / "code"
+    (needed,) = folder.iterdir()
+    old = folder / "code-0123456789abcdef.zip"
+    old.write_bytes(b"12345")
+    assert orch("gc").out.startswith("0 things")  # too young
+    long_ago = time.time() - 7200
+    for path in (needed, old):
+        os.utime(path, (long_ago, long_ago))
+    found = orch("--json", "gc").json
+    assert found["code"] == [{"path": f"code/{old.name}", "bytes": 5}]
+    assert found["bytes"] == 5
+    slow = STUDY.replace("study: demo", "study: slow").replace("steps: 3", "steps: 6000, step_s: 0.05")
+    with orch.start("submit", orch.study(slow, "slow.yaml")) as process:
+        until(lambda: "running" in orch("list").out, what="a driver")
+        # Whoever drives may run what it has not recorded yet; and it has said that it does.
+        assert orch("--json", "gc", "--grace", "0").json["code"] == []
+        until(lambda: time.time() - needed.stat().st_mtime < 3600, what="its code to count as new")
+        process.kill()
+        process.wait()
+    until(lambda: orch("--json", "list").json["studies"][1]["driver"] is None, what="the end of its lease")
+    assert "code that no result came from" in orch("gc", "--delete").out
+    assert list(folder.iterdir()) == [needed]
+
+
+@pytest.mark.slow
 def test_the_registry_is_copied_as_time_goes_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -199,7 +199,7 @@ class Desk:
         options: dict[str, Any] = {
             "registry": lambda: open_registry(self.url),
             "results": self.results,
-            "tracker": lambda: MlflowTracker(self.uri),
+            "tracker": lambda: MlflowTracker(self.uri, direct=True),
             "lock": self.lock,
             "round_s": 0.05,
             "back_off_s": (0.05,),

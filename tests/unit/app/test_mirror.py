@@ -356,6 +356,7 @@ class _DiesAfterCreating:
         return getattr(self._client, name)
 
 
+@pytest.mark.slow
 def test_a_mirror_killed_in_the_middle_doubles_nothing(desk: Desk) -> None:
     desk.run_all()
     desk.close_submission()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.driver.schedule import Schedule
+from orchestrator.model.fusing import Verdict
 from orchestrator.model.plan import Resources, State, Trial, TrialKey
 
 ONE, TWO = Resources(cpu=1), Resources(cpu=2)
@@ -60,6 +61,49 @@ def test_fused_seeds_leave_together_and_classes_stay_apart() -> None:
     assert names(schedule.take(ONE)) == ["a0", "a1"]
     assert schedule.take(ONE) == []
     assert names(schedule.take(TWO)) == ["b0"]
+
+
+def measured(pace: str, *, fused: bool, together_ms: float = 1.0) -> Verdict:
+    return Verdict(pace=pace, fused=fused, replicas=2, alone_ms=1.0, together_ms=together_ms)
+
+
+def test_a_measurement_settles_all_groups_that_waited_for_it() -> None:
+    def waiting() -> Schedule:
+        return schedule_of(
+            *(training(f"a{n}", n, group="undecided-p-a0") for n in range(2)),
+            *(training(f"b{n}", 2 + n, group="undecided-p-b0") for n in range(2)),
+            *(training(f"c{n}", 4 + n, group="undecided-q-c0") for n in range(2)),
+        )
+
+    schedule = waiting()
+    assert names(schedule.take(ONE)) == ["a0", "a1"]
+    assert schedule.demand() == {ONE: 2}
+    groups = schedule.regroup(key("a0"), measured("p", fused=False))
+    assert groups == dict.fromkeys(map(key, ("a0", "a1", "b0", "b1")), "")
+    assert schedule.demand() == {ONE: 3}
+    schedule.update(key("a1"), State.PENDING)  # given back
+    left = [names(schedule.take(ONE)) for _ in range(4)]
+    assert left == [["a1"], ["b0"], ["b1"], ["c0", "c1"]]
+    assert schedule.regroup(key("a1"), measured("p", fused=False)) == {}
+
+    schedule = waiting()
+    schedule.take(ONE)
+    groups = schedule.regroup(key("a0"), measured("p", fused=True))
+    assert groups == {
+        **dict.fromkeys(map(key, ("a0", "a1")), "fused-p-a0"),
+        **dict.fromkeys(map(key, ("b0", "b1")), "fused-p-b0"),
+    }
+    assert names(schedule.take(ONE)) == ["b0", "b1"]
+
+    schedule = waiting()
+    schedule.take(ONE)  # of a group that was tried without all of its seeds
+    groups = schedule.regroup(key("a0"), measured("of fewer", fused=False))
+    assert groups == dict.fromkeys(map(key, ("a0", "a1")), "")
+
+    schedule = waiting()
+    schedule.take(ONE)  # what was not measured says nothing of other groups
+    groups = schedule.regroup(key("a0"), measured("p", fused=False, together_ms=0.0))
+    assert groups == dict.fromkeys(map(key, ("a0", "a1")), "")
 
 
 def test_a_gather_waits_for_all_its_parents_and_is_blocked_by_name() -> None:

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.errors import TargetError
 from orchestrator.execution.ray_fleet import CANCEL_S, STILLBORN_LIMIT, STOP_S, Fleet, LaneState
 from orchestrator.execution.ray_messages import Flags, Joined, Lost, Message, Order, Told
+from orchestrator.model.groups import node_groups
 from orchestrator.model.plan import Resources, State, Trial
 from orchestrator.model.run import Cause, Event, Failed, Finished, Started
 from tests.contracts.execution_fixtures import ListWork, evaluation, training
@@ -278,3 +279,18 @@ def test_new_nodes_make_room() -> None:
     assert len(rig.turn()[1]) == 2
     rig.fleet.resize([TWO, TWO])
     assert len(rig.turn()[1]) == 2
+
+
+def test_nodes_that_an_autoscaler_may_add_are_asked_for_by_lanes() -> None:
+    groups = node_groups("3 x 2 CPU, 1 x 1 CPU + 1 GPU")
+    fleet = Fleet([TWO], groups=groups)
+    assert (fleet.slots(ONE), fleet.slots(GPU)) == (3 * 2 + 1, 1)
+    fleet.check([GPU])
+    with pytest.raises(TargetError, match="scales_to"):
+        fleet.check([Resources(cpu=4)])
+    fleet.resize([TWO, TWO, GPU])  # some came: there are no more than before
+    assert (fleet.slots(ONE), fleet.slots(GPU)) == (3 * 2 + 1, 1)
+    fleet.resize([TWO] * 5)  # more than were told
+    assert (fleet.slots(ONE), fleet.slots(GPU)) == (5 * 2 + 1, 1)
+    fleet.resize([])
+    assert fleet.slots(TWO) == 3

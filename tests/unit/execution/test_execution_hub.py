@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
+from orchestrator.execution import ray_hub
 from orchestrator.execution.ray_hub import Hub
 from orchestrator.execution.ray_messages import Flags, Joined, Lost, Order, Told
 from orchestrator.model.plan import TrialKey
@@ -101,5 +104,49 @@ def test_an_end_reaches_a_lane_that_comes_later() -> None:
         await hub.join(Joined(lane="l", life="1"))
         order = await hub.next_order("l", "1", 0.0)
         assert order == Order(lane="l", life="1")
+
+    played(scene())
+
+
+def test_news_that_comes_close_together_is_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_hub, "GATHER_S", 0.2)
+
+    async def scene() -> None:
+        hub = Hub(None)
+        await hub.join(Joined(lane="l", life="1"))
+        await hub.exchange([], Flags(), 0.0)
+        for _ in range(2):  # the second time as the first
+            waiting = asyncio.create_task(hub.exchange([], Flags(), 10.0))
+            await asyncio.sleep(0)
+            await hub.tell("l", "1", [EVENT], "")
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not waiting.done()
+            await hub.tell("l", "1", [EVENT], "")
+            assert list(await waiting) == [Told(lane="l", life="1", events=[EVENT])] * 2
+
+    played(scene())
+
+
+def test_a_bundle_that_ends_and_lanes_that_come_and_go_wait_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_hub, "GATHER_S", 60.0)  # longer than the scene may take
+
+    async def scene() -> None:
+        hub = Hub(None)
+        for news in (
+            hub.join(Joined(lane="l", life="1")),
+            hub.tell("l", "1", [EVENT], "b"),
+            hub.lose("l", "gone"),
+        ):
+            waiting = asyncio.create_task(hub.exchange([], Flags(), 60.0))
+            await asyncio.sleep(0)
+            await news
+            assert len(list(await waiting)) == 1
+        await hub.join(Joined(lane="l", life="2"))
+        await hub.exchange([], Flags(), 60.0)
+        await hub.tell("l", "2", [EVENT], "")
+        assert len(list(await hub.exchange([], Flags(), 0.0))) == 1  # who cannot wait gets what there is
 
     played(scene())

@@ -96,6 +96,7 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
         driver.process.wait()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_leaves_nothing(driver: Driver) -> None:
     started = driver.wait_for_start()
     for line in started:
@@ -125,3 +126,24 @@ def test_workers_do_not_outlive_a_killed_driver(driver: Driver) -> None:
     driver.process.wait()
     wait_until(lambda: not any(map(alive, family)), 15)
     wait_until(lambda: not Path(started[0]["folder"]).exists(), 15)
+
+
+DASHBOARD = """
+import os, urllib.request
+from orchestrator.execution.ray_cluster import connected, local_dashboard
+assert local_dashboard(os.getpid()) is None
+with connected(cpus=1, dashboard=True):
+    address, token = local_dashboard(os.getpid())
+    assert address.startswith("http://127.0.0.1:"), address
+    assert token.stat().st_mode & 0o077 == 0
+    assert urllib.request.urlopen(address, timeout=60).status == 200
+    assert local_dashboard(1) is None
+assert local_dashboard(os.getpid()) is None
+"""
+
+
+@pytest.mark.slow
+def test_its_dashboard_is_found_while_it_lives(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    environment.update(PYTHONPATH=str(ROOT), HOME=str(tmp_path))
+    subprocess.run([sys.executable, "-c", DASHBOARD], cwd=ROOT, env=environment, check=True, timeout=180)

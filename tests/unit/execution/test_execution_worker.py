@@ -128,6 +128,26 @@ def of(kind: type, events: Sequence[Event]) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
+def test_trainings_that_are_computed_together_share_the_time(
+    play: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    clock = Clock()
+
+    def tick(number: int) -> None:
+        clock.now += 4.0
+
+    play(
+        *[
+            Report(index=index, evaluation="test", step=1, metrics={"test_error": 0.5}, save=write)
+            for index in range(2)
+        ],
+        before=tick,
+    )
+    one, other = (replace(training(seed), group="g") for seed in (0, 1))
+    events = run(bundle(one, other), tmp_path, clock=clock)
+    assert [finished.duration_s for finished in of(Finished, events)] == [2.0, 4.0]
+
+
 def test_checkpoints_are_as_far_apart_as_asked_and_serials_grow_over_attempts(
     play: Callable[..., Scripted], tmp_path: Path
 ) -> None:
@@ -187,6 +207,46 @@ def test_a_stop_waits_a_while_for_a_checkpoint(play: Callable[..., Scripted], tm
     (failed,) = of(Failed, events)
     assert failed.failure.cause is Cause.INTERRUPTED
     assert STOP_GRACE_S < failed.duration_s < STOP_GRACE_S + 10
+
+
+def test_a_candidate_ends_before_its_test_is_asked_for(play: Callable[..., Scripted], tmp_path: Path) -> None:
+    trial = replace(training(), stage="tune")
+    last = Report(step=2, metrics={"error": 0.25}, progress=1.0, save=write)
+    played = play(
+        Report(step=1, metrics={"error": 0.5}, progress=0.5),
+        Report(step=1, progress=0.75),
+        last,
+        AssertionError("the test split was looked at"),
+    )
+    events = run(bundle(trial), tmp_path, clock=Clock())
+    # Every point is told, however fast they come: what prunes must not miss one.
+    assert [(event.step, dict(event.metrics)) for event in of(Reported, events)] == [
+        (1, {"error": 0.5}),
+        (2, {"error": 0.25}),
+    ]
+    (finished,) = of(Finished, events)
+    assert finished.state is State.SUCCEEDED
+    assert finished.checkpoint is None
+    assert {(row.evaluation, row.step, row.value) for row in finished.rows} == {
+        ("train", 1, 0.5),
+        ("train", 2, 0.25),
+    }
+    assert played.closed == 1
+    play(Report(evaluation="test", metrics={"test_error": 0.5}, save=write))
+    (failed,) = of(Failed, run(bundle(trial), tmp_path))
+    assert "cannot end this training before its test" in failed.failure.message
+
+
+def test_a_candidate_that_goes_on_tells_what_it_reported_before(
+    play: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    trial = replace(training(), stage="tune")
+    play(Report(step=1, metrics={"error": 0.5}, save=write), Report(step=2, save=write))
+    (saved, *_) = of(Saved, run(bundle(trial, checkpoint_interval_s=0.0), tmp_path))
+    play(Report(step=2, metrics={"error": 0.25}, progress=1.0))
+    events = run(bundle(trial, resume=saved.checkpoint, epoch=2), tmp_path)
+    assert [event.step for event in of(Reported, events)] == [1, 2]
+    assert {row.step for row in of(Finished, events)[0].rows} == {1, 2}
 
 
 def test_a_report_that_is_final_wins_over_a_stop(play: Callable[..., Scripted], tmp_path: Path) -> None:

@@ -161,5 +161,6 @@ SPEC = Spec(
     },
     canonical=canonical,
     data_digest=lambda config: f"digest of {config.data.name}",
+    unfused=lambda config: None,
     runtime="tests.unit.study.small_workload:NOTHING",
 )

@@ -139,16 +139,6 @@ def test_zipped_factors_move_together_and_are_noted(tmp_path: Path) -> None:
     assert any("cannot be told apart" in note for note in found.notes)
 
 
-def test_keys_of_later_versions_are_noted_and_change_nothing(tmp_path: Path) -> None:
-    extra = "search: {anything: 1}\n"
-    found = planned(tmp_path, DEPTH + extra)
-    plain = planned(tmp_path, DEPTH)
-    assert found.trials == plain.trials
-    assert [note for note in found.notes if note.endswith("ignored in this version")] == [
-        f"{key}: ignored in this version" for key in ("search",)
-    ]
-
-
 def test_an_override_or_an_evaluation_that_fits_nothing_is_noted(tmp_path: Path) -> None:
     text = ENSEMBLE + (
         "  overrides: [{when: {kind: all, path: LLL}, set: {epochs: 3}}]\n"

@@ -66,7 +66,6 @@ def test_plots_change_no_trial_and_come_back_from_the_document(tmp_path: Path) -
     text = PLOT.format("lines") + "    x: depth\n    where: {epochs: 3}\n"
     study = loaded(tmp_path, TWO + text)
     assert planned(tmp_path, TWO + text).trials == planned(tmp_path, TWO).trials
-    assert not study.ignored
     assert from_document(study.document).plots == study.plots
 
 

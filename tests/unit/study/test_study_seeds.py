@@ -83,7 +83,6 @@ def test_a_rule_is_read(tmp_path: Path) -> None:
     study = loaded(tmp_path, RULE % ("2", "metric: test_error, half_width: 0.1"))
     assert study.adaptive == Adaptive(least=2, most=9, metric="test_error", half_width=0.1)
     assert study.seeds == tuple(range(9))
-    assert study.ignored == ()
     fixed = loaded(tmp_path, RULE % ("2", "metric: test_error, half_width: 0.1"), seeds=(4, 5))
     assert (fixed.seeds, fixed.adaptive) == ((4, 5), None)
 

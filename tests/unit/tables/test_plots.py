@@ -340,6 +340,7 @@ def test_every_kind_draws_before_anything_has_run(kind: str) -> None:
     assert picture(build_plot(spec, made.frame()), "svg")
 
 
+@pytest.mark.slow
 def test_a_picture_does_not_depend_on_the_process() -> None:
     code = (
         "import sys, hashlib; sys.path.insert(0, 'tests/unit/tables')\n"

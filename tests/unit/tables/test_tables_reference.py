@@ -73,7 +73,7 @@ def specs(draw):
 
 
 @given(studies(), specs(), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_entry_is_what_the_reference_says(made, spec, judged):
     if judged and len(spec.metrics) == 1:
         fail_when = FailWhen(metric=spec.metrics[0], comparison=">", threshold=0.75)

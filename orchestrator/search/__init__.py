@@ -1,0 +1,1 @@
+"""What chooses the values that searches try: Optuna."""
