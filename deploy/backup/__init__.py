@@ -1,0 +1,1 @@
+"""Copies of a registry with everything that it lists, and the way back."""
