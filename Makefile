@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 2 ? 3 : n < 7 ? n + 1 : 8 )))
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test slow check recovery soak load lock clean
+.PHONY: demo test slow check recovery fuzz soak load bench lock clean audit
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## train what is missing of the demonstration study and print its tables
@@ -28,11 +28,19 @@ check: $(VENV)/.installed-dev ## style, types, import contracts
 recovery: $(VENV)/.installed-dev ## strike every command at every durable step, 500 random kills: an hour or so
 	ORCH_SWEEP=all $(BIN)/python -m pytest -m "slow or not slow" tests/recovery
 
+fuzz: $(VENV)/.installed-dev ## 10,000 damaged study files, 2,000 arguments, the page's OpenAPI; ORCH_FUZZ_FROM=N tries others: half an hour
+	ORCH_FUZZ=1 $(PYTEST) tests/fuzz tests/threats/test_page_walk.py
+
 soak: $(VENV)/.installed-dev ## studies on Ray while something dies every few seconds; SOAK_S=600 seconds
 	$(BIN)/python -m tests.recovery.soak
 
 load: $(VENV)/.installed-dev ## large studies and many processes at once, beside the goals: a quarter of an hour or more
 	$(BIN)/python -m benchmarks.load
+
+bench: $(VENV)/.installed-dev ## what orch gains beside its peers, with what was to reach: half an hour on an idle machine
+	$(BIN)/python -m benchmarks.suite
+audit: $(VENV)/.installed-dev ## known vulnerabilities of what is pinned, as the OSV database has them (needs a network)
+	$(BIN)/python -m scripts.audit
 
 lock: $(VENV)/.installed-dev ## renew the pinned, hashed requirements
 	$(BIN)/python scripts/lock.py

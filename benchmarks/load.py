@@ -14,12 +14,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
-from benchmarks import load_checkpoints, load_readers, load_scale, load_writers
+from benchmarks import load_checkpoints, load_page, load_readers, load_scale, load_writers
 from benchmarks.load_measure import SMALL, Figure, Sizes, told
 
 PARTS: Mapping[str, Callable[[Sizes], Iterator[Figure]]] = {
     "planning": load_scale.planning,
     "large": load_scale.large,
+    "page": load_page.page,
     "submitters": load_writers.submitters,
     "leases": load_writers.leases,
     "readers": load_readers.readers,
