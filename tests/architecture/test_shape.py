@@ -12,7 +12,7 @@ import pytest
 from tests.street.orch import Orch
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("orchestrator", "workloads", "benchmarks", "scripts")
+PACKAGES = ("dashboards", "orchestrator", "workloads", "benchmarks", "scripts", "deploy")
 LONGEST = 400
 HEAVY = {
     "torch",
