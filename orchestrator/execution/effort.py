@@ -15,6 +15,7 @@ from typing import Any
 from orchestrator.execution.failures import ReportError
 from orchestrator.execution.history import History
 from orchestrator.execution.memory import held_mb
+from orchestrator.execution.sealing import Sealing
 from orchestrator.execution.secrets import Secrets, secret_in
 from orchestrator.model.plan import Resources, State, TrialKey
 from orchestrator.model.result import ResultRow
@@ -26,6 +27,7 @@ from orchestrator.model.run import (
     Failure,
     Finished,
     Reported,
+    Saved,
     Started,
 )
 from orchestrator.ports import CheckpointStore, LogStore
@@ -121,6 +123,14 @@ def placement_of(resources: Resources) -> Placement:
     )
 
 
+def _refuse_secrets(folder: Path) -> None:
+    if (found := secret_in(folder)) is not None:
+        raise ReportError(
+            f"the checkpoint holds a secret in {found}; write configs by workloads.api.to_plain, "
+            "which has the reference in its place"
+        )
+
+
 def _versions() -> dict[str, str]:
     """Returns versions of the libraries that the workload has loaded, without loading any."""
     found = {}
@@ -147,6 +157,7 @@ class Effort:
         over: Whether Finished or Failed was told.
         begun: Whether Started was told.
         saved_step: Step of the last checkpoint of this attempt.
+        sealing: A checkpoint that is not durable yet.
         clock: Seconds that never go back.
         share: How many are computed together with it, itself included: each is charged its part of the time.
     """
@@ -162,6 +173,7 @@ class Effort:
     over: bool = False
     begun: bool = False
     saved_step: int | None = None
+    sealing: Sealing | None = None
     share: int = 1
     _began: float = 0.0
     _saved: float = 0.0
@@ -221,26 +233,47 @@ class Effort:
         return self.clock() - self._saved >= interval_s
 
     def save(self, report: Report, store: CheckpointStore) -> CheckpointRef:
-        """Writes a checkpoint: the workload's files and the history so far."""
-        writer = report.save
+        """Writes a checkpoint, the workload's files and the history so far, and waits until it is durable."""
+        return self._begin_save(report, store).result()
+
+    def save_beside(self, report: Report, store: CheckpointStore) -> list[Saved]:
+        """Writes a checkpoint; a large one becomes durable beside the training, and `sealed` tells of it."""
+        self.sealing = self._begin_save(report, store)
+        return self.sealed(wait=not self.sealing.large)
+
+    def sealed(self, *, wait: bool = False) -> list[Saved]:
+        """Returns the event of a checkpoint that has become durable since the last call, if there is one.
+
+        Args:
+            wait: Whether to wait for one that is not yet.
+
+        Raises:
+            Exception: It could not be made durable.
+        """
+        if self.sealing is None or not (wait or self.sealing.done):
+            return []
+        sealing, self.sealing = self.sealing, None
+        return [Saved(trial=self.key, epoch=self.claim.epoch, checkpoint=sealing.result())]
+
+    def _begin_save(self, report: Report, store: CheckpointStore) -> Sealing:
+        writer, step = report.save, int(report.step)
         assert writer is not None
 
-        def write(directory: Path) -> None:
-            writer(directory)
-            self.history.write(directory)
-            if (found := secret_in(directory)) is not None:
-                raise ReportError(
-                    f"the checkpoint holds a secret in {found}; write configs by workloads.api.to_plain, "
-                    "which has the reference in its place"
-                )
+        def write(folder: Path) -> None:
+            writer(folder)
+            self.history.write(folder)
 
         self._count += 1
         earlier = self.claim.resume.serial if self.claim.resume else 0
         serial = max(self.claim.epoch * SERIALS_PER_EPOCH, earlier) + self._count
-        saved = store.save(self.key, serial=serial, step=int(report.step), write=write)
+        begun = Sealing(
+            lambda write: store.save(self.key, serial=serial, step=step, write=write),
+            write=write,
+            check=_refuse_secrets,
+        )
         self._saved = self.clock()
-        self.saved_step = saved.step
-        return saved
+        self.saved_step = step
+        return begun
 
     def finish(self, state: State, checkpoint: CheckpointRef | None = None) -> Finished:
         """Returns the event of a result."""

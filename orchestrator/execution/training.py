@@ -193,6 +193,8 @@ class _Session:
                 yield [*([] if effort.over else self._take(effort, report)), *self._sweep()]
         finally:
             close_quietly(reports, self._log)
+            for effort in efforts:  # no thread outlives its training
+                self._last(effort)
 
     def _take(self, effort: Effort, report: Report) -> list[Event]:
         """Returns what a report of a running training leads to."""
@@ -202,7 +204,7 @@ class _Session:
         except (Exception, SystemExit) as error:
             failure = failure_of(error)
             self._log.note(f"failed\n{failure.traceback}")
-            return [effort.fail(failure)]
+            return [*self._last(effort), effort.fail(failure)]
 
     def _taken(self, effort: Effort, report: Report) -> list[Event]:
         metrics = checked_metrics(report.metrics)
@@ -220,32 +222,32 @@ class _Session:
             )
         if report.notes:
             effort.notes["workload"] = effort.notes.get("workload", {}) | checked_notes(report.notes)
-        told = list[Event](effort.tell(report, metrics))
+        told: list[Event] = [*effort.sealed(), *effort.tell(report, metrics)]
         if report.save is not None:
             self._hear(effort)
         if report.diverged or not finite(metrics):
-            return [*told, self._finish(effort, report, State.DIVERGED)]
+            return [*told, *self._finish(effort, report, State.DIVERGED)]
         if effort.tuned:
             if report.evaluation == "test":
                 raise ReportError(_UNTOLD)
             if metrics and report.progress is not None and report.progress >= 1:
-                return [*told, effort.finish(State.SUCCEEDED)]
+                return [*told, *self._last(effort), effort.finish(State.SUCCEEDED)]
         if report.evaluation == "test":
-            return [*told, self._finish(effort, report, State.SUCCEEDED)]
+            return [*told, *self._finish(effort, report, State.SUCCEEDED)]
         wanted = self._control()
         if effort.key in wanted.cancelled:
-            return [*told, effort.end(Cause.CANCELLED, "cancelled on request")]
+            return [*told, *self._end(effort, Cause.CANCELLED, "cancelled on request")]
         if wanted.stopping:
             if report.save is not None:
                 if not self._stopping:
                     return told
-                saved = self._saved(effort, report)
-                return [*told, saved, effort.end(Cause.INTERRUPTED, f"stopped on request at step {step}")]
+                told += [*self._last(effort), *self._saved(effort, report)]
+                return [*told, *self._end(effort, Cause.INTERRUPTED, f"stopped on request at step {step}")]
             if effort.saved_step == step:  # nothing worth a checkpoint has happened since the last
-                return [*told, effort.end(Cause.INTERRUPTED, f"stopped on request at step {step}")]
+                return [*told, *self._end(effort, Cause.INTERRUPTED, f"stopped on request at step {step}")]
             return told
         if report.save is not None and self._saving:
-            return [*told, self._saved(effort, report)]
+            return [*told, *self._saved(effort, report)]
         return told
 
     def _hear(self, effort: Effort) -> None:
@@ -256,43 +258,58 @@ class _Session:
         self._heard = {effort.key}
         self._rounds += 1
         self._stopping = self._control().stopping
-        self._saving = any(
-            each.due(self._bundle.checkpoint_interval_s) for each in self._efforts if not each.over
+        running = [each for each in self._efforts if not each.over]
+        self._saving = any(each.due(self._bundle.checkpoint_interval_s) for each in running) and not any(
+            each.sealing for each in running
         )
 
     def _sweep(self) -> list[Event]:
         """Returns the ends of trainings that need not wait for a report of their own."""
         wanted = self._control()
-        events: list[Event] = [
-            effort.end(Cause.CANCELLED, "cancelled on request")
-            for effort in self._efforts
-            if not effort.over and effort.key in wanted.cancelled
-        ]
+        events: list[Event] = []
+        for effort in self._efforts:
+            if not effort.over and effort.key in wanted.cancelled:
+                events += self._end(effort, Cause.CANCELLED, "cancelled on request")
         if not wanted.stopping:
             return events
         now = self._efforts[0].clock()
         if self._stop_began is None:
             self._stop_began = now
         if now - self._stop_began > STOP_GRACE_S:
-            events += [
-                effort.end(Cause.INTERRUPTED, "stopped on request; no new checkpoint was offered")
-                for effort in self._efforts
-                if not effort.over
-            ]
+            events += self._end_all(Cause.INTERRUPTED, "stopped on request; no new checkpoint was offered")
         return events
 
-    def _finish(self, effort: Effort, report: Report, state: State) -> Event:
+    def _finish(self, effort: Effort, report: Report, state: State) -> list[Event]:
+        last = self._last(effort)
         effort.history.ended = state.value
         checkpoint = effort.save(report, self._store) if report.save is not None else None
         self._log.note(f"{state.value} at step {report.step}: {effort.claim.trial.label}")
-        return effort.finish(state, checkpoint)
+        return [*last, effort.finish(state, checkpoint)]
 
-    def _saved(self, effort: Effort, report: Report) -> Saved:
+    def _saved(self, effort: Effort, report: Report) -> list[Saved]:
         if len(self._efforts) > 1:
             first = self._efforts[0]
             effort.history.mark = f"{first.key}/{first.claim.epoch}/{self._rounds}"
-        checkpoint = effort.save(report, self._store)
-        return Saved(trial=effort.key, epoch=effort.claim.epoch, checkpoint=checkpoint)
+        return effort.save_beside(report, self._store)
+
+    def _last(self, effort: Effort) -> list[Saved]:
+        """Returns the event of a checkpoint that is not durable yet: nothing may come after an end."""
+        try:
+            return effort.sealed(wait=True)
+        except Exception as error:
+            self._log.note(f"a checkpoint was lost: {type(error).__name__}: {error}")
+            return []
+
+    def _end(self, effort: Effort, cause: Cause, message: str) -> list[Event]:
+        return [*self._last(effort), effort.end(cause, message)]
+
+    def _end_all(self, cause: Cause, message: str) -> list[Event]:
+        return [
+            event
+            for effort in self._efforts
+            if not effort.over
+            for event in self._end(effort, cause, message)
+        ]
 
     def _index(self, report: Any) -> int:
         return checked_index(report, len(self._efforts), "seeds")
@@ -300,8 +317,13 @@ class _Session:
     def _failed(self, error: BaseException) -> list[Event]:
         failure = failure_of(error)
         self._log.note(f"failed\n{failure.traceback}")
-        return [effort.fail(failure) for effort in self._efforts if not effort.over]
+        events: list[Event] = []
+        for effort in self._efforts:
+            if not effort.over:
+                events += [*self._last(effort), effort.fail(failure)]
+        return events
 
     def _ended_early(self) -> list[Event]:
-        message = 'the workload ended without a report of evaluation "test", which must be the last'
-        return [effort.end(Cause.ERROR, message) for effort in self._efforts if not effort.over]
+        return self._end_all(
+            Cause.ERROR, 'the workload ended without a report of evaluation "test", which must be the last'
+        )

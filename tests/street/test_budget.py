@@ -44,7 +44,7 @@ def done(orch: Orch) -> dict[int, int]:
 
 def test_a_third_of_the_budget_is_the_first_seed_of_every_cell(tmp_path: Path) -> None:
     orch = Orch(directory=tmp_path)
-    # A training sleeps for 1.2 s. The third begins if a busy machine has added no more than 1.1 s to each of two.
+    # A training sleeps for 1.2 s. The third begins if a busy machine adds no more than 1.1 s to each of two.
     file = study(orch, f"{{device_hours: {4.7 / 3600}}}", 0.3)
     assert "past which nothing more is begun" in orch("plan", file).out
     ended = orch("submit", file, code=6)
