@@ -8,7 +8,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,10 +44,10 @@ def durability(sizes: Sizes) -> Iterator[Figure]:
                 name=name, value=None, unit="%", goal=15, note=f"{free_mb} of {needed_mb} MiB are free"
             )
             return
-        over, unsynced, plain, cpu = [], [], [], []
+        over, unsynced, plain, cpu, waited = [], [], [], [], []
         for number in range(sizes.repeats):
             # Neighbours in time, in turns: a disk has good and bad minutes.
-            order = (_plain, _saved) if number % 2 else (_saved, _plain)
+            order = (_plain, _saved, _beside) if number % 2 else (_beside, _saved, _plain)
             spent = {}
             for each in order:
                 began = time.process_time()
@@ -57,12 +57,21 @@ def durability(sizes: Sizes) -> Iterator[Figure]:
             over.append(100 * (spent[_saved][0] / spent[_plain][0] - 1))
             unsynced.append(100 * (spent[_saved][0] / spent[_plain][1] - 1))
             plain.append(spent[_plain][0])
+            waited.append(100 * (spent[_beside][1] / spent[_plain][0] - 1))
     told = (
         f"pairs {', '.join(f'{each:.0f}' for each in over)}; {statistics.median(cpu):.2f} s of CPU; "
         f"the plain one takes "
         f"{statistics.median(plain):.2f} s; over a write without fsync {statistics.median(unsynced):.0f} %"
     )
     yield Figure(name=name, value=statistics.median(over), unit="%", goal=15, note=told)
+    told = f"pairs {', '.join(f'{each:.0f}' for each in waited)}; the rest is done beside it"
+    yield Figure(
+        name=f"what a training waits for one of {sizes.checkpoint_mb:,} MiB, over the same",
+        value=statistics.median(waited),
+        unit="%",
+        goal=15,
+        note=told,
+    )
 
 
 def _blocks(size_mb: int) -> Iterator[bytes]:
@@ -93,19 +102,43 @@ def _saved(folder: Path, size_mb: int) -> tuple[float, float]:
     from orchestrator.model.plan import TrialKey
     from orchestrator.store.checkpoints import DirectoryCheckpoints
 
-    blocks = list(_blocks(min(size_mb, 4)))
-
-    def write(target: Path) -> None:
-        with (target / "state").open("wb", buffering=0) as file:
-            for _ in range(max(1, size_mb // 4)):
-                file.write(blocks[0])
-
-    store = DirectoryCheckpoints(folder)
+    store, write = DirectoryCheckpoints(folder), _writer(size_mb)
     began = time.perf_counter()
     made = store.save(TrialKey("0" * 32), serial=1, step=1, write=write)
     spent_s = time.perf_counter() - began
     store.delete(made)
     return spent_s, spent_s
+
+
+def _beside(folder: Path, size_mb: int) -> tuple[float, float]:
+    """Returns the seconds until a checkpoint is durable, and those that a training waits for it."""
+    from orchestrator.execution.sealing import Sealing
+    from orchestrator.model.plan import TrialKey
+    from orchestrator.store.checkpoints import DirectoryCheckpoints
+
+    store, write = DirectoryCheckpoints(folder), _writer(size_mb)
+    began = time.perf_counter()
+    sealing = Sealing(
+        lambda write: store.save(TrialKey("0" * 32), serial=1, step=1, write=write),
+        write=write,
+        check=lambda folder: None,
+    )
+    waited_s = time.perf_counter() - began
+    made = sealing.result()
+    spent_s = time.perf_counter() - began
+    store.delete(made)
+    return spent_s, waited_s
+
+
+def _writer(size_mb: int) -> Callable[[Path], None]:
+    block = next(_blocks(min(size_mb, 4)))
+
+    def write(target: Path) -> None:
+        with (target / "state").open("wb", buffering=0) as file:
+            for _ in range(max(1, size_mb // 4)):
+                file.write(block)
+
+    return write
 
 
 # --- retention --------------------------------------------------------------------------------------------
