@@ -29,7 +29,7 @@ KILLS = 4
 @pytest.mark.slow
 def test_kill_9_while_it_is_sealed(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    orch = Orch(directory=tmp_path, environment={"ORCH_CHECKPOINT_INTERVAL_S": "0.001", "ORCH_LEASE_S": "2"})
+    orch = Orch(directory=tmp_path, environment={"ORCH_CHECKPOINT_INTERVAL_S": "0.001"})
     file = orch.study(STUDY.replace("TRACE", str(trace)))
     chance = random.Random(20)
     unfinished = 0
