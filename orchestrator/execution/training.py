@@ -198,15 +198,18 @@ class _Session:
 
     def _take(self, effort: Effort, report: Report) -> list[Event]:
         """Returns what a report of a running training leads to."""
+        events: list[Event] = []  # what has been told of stays told, whatever is raised after it
         try:
             with captured(self._log):
-                return self._taken(effort, report)
+                for event in self._taken(effort, report):
+                    events.append(event)
         except (Exception, SystemExit) as error:
             failure = failure_of(error)
             self._log.note(f"failed\n{failure.traceback}")
-            return [*self._last(effort), effort.fail(failure)]
+            events += [*self._last(effort), effort.fail(failure)]
+        return events
 
-    def _taken(self, effort: Effort, report: Report) -> list[Event]:
+    def _taken(self, effort: Effort, report: Report) -> Iterator[Event]:
         metrics = checked_metrics(report.metrics)
         step = checked_step(report.step)
         if report.evaluation not in ("train", "test"):
@@ -222,33 +225,36 @@ class _Session:
             )
         if report.notes:
             effort.notes["workload"] = effort.notes.get("workload", {}) | checked_notes(report.notes)
-        told: list[Event] = [*effort.sealed(), *effort.tell(report, metrics)]
+        yield from effort.sealed()
+        yield from effort.tell(report, metrics)
         if report.save is not None:
             self._hear(effort)
         if report.diverged or not finite(metrics):
-            return [*told, *self._finish(effort, report, State.DIVERGED)]
+            yield from self._finish(effort, report, State.DIVERGED)
+            return
         if effort.tuned:
             if report.evaluation == "test":
                 raise ReportError(_UNTOLD)
             if metrics and report.progress is not None and report.progress >= 1:
-                return [*told, *self._last(effort), effort.finish(State.SUCCEEDED)]
+                yield from self._last(effort)
+                yield effort.finish(State.SUCCEEDED)
+                return
         if report.evaluation == "test":
-            return [*told, *self._finish(effort, report, State.SUCCEEDED)]
+            yield from self._finish(effort, report, State.SUCCEEDED)
+            return
         wanted = self._control()
         if effort.key in wanted.cancelled:
-            return [*told, *self._end(effort, Cause.CANCELLED, "cancelled on request")]
-        if wanted.stopping:
-            if report.save is not None:
-                if not self._stopping:
-                    return told
-                told += [*self._last(effort), *self._saved(effort, report)]
-                return [*told, *self._end(effort, Cause.INTERRUPTED, f"stopped on request at step {step}")]
-            if effort.saved_step == step:  # nothing worth a checkpoint has happened since the last
-                return [*told, *self._end(effort, Cause.INTERRUPTED, f"stopped on request at step {step}")]
-            return told
-        if report.save is not None and self._saving:
-            return [*told, *self._saved(effort, report)]
-        return told
+            yield from self._end(effort, Cause.CANCELLED, "cancelled on request")
+        elif wanted.stopping:
+            # without a new one where nothing worth a checkpoint has happened since the last
+            if report.save is not None and self._stopping:
+                yield from self._last(effort)
+                yield from self._saved(effort, report)
+            elif report.save is not None or effort.saved_step != step:
+                return
+            yield from self._end(effort, Cause.INTERRUPTED, f"stopped on request at step {step}")
+        elif report.save is not None and self._saving:
+            yield from self._saved(effort, report)
 
     def _hear(self, effort: Effort) -> None:
         """Decides for a whole round, when it begins, whether its checkpoints are wanted."""
@@ -279,12 +285,12 @@ class _Session:
             events += self._end_all(Cause.INTERRUPTED, "stopped on request; no new checkpoint was offered")
         return events
 
-    def _finish(self, effort: Effort, report: Report, state: State) -> list[Event]:
-        last = self._last(effort)
+    def _finish(self, effort: Effort, report: Report, state: State) -> Iterator[Event]:
+        yield from self._last(effort)
         effort.history.ended = state.value
         checkpoint = effort.save(report, self._store) if report.save is not None else None
         self._log.note(f"{state.value} at step {report.step}: {effort.claim.trial.label}")
-        return [*last, effort.finish(state, checkpoint)]
+        yield effort.finish(state, checkpoint)
 
     def _saved(self, effort: Effort, report: Report) -> list[Saved]:
         if len(self._efforts) > 1:

@@ -81,12 +81,15 @@ class Scripted:
     size: int = LARGE_BYTES
     before: Callable[[int], None] = lambda step: None
     raises_at: int = 0
+    unwritable_at: int = 0
 
     def train(
         self, config: Any, *, seeds: Sequence[int], resume: Mapping[int, Path], **_: Any
     ) -> Iterator[Report]:
         def write(folder: Path) -> None:
             assert threading.current_thread() is main, "written in another thread than the training's"
+            if step == self.unwritable_at:
+                raise ValueError("cannot be written")
             (folder / "weights").write_bytes(bytes(self.size))
 
         main = threading.current_thread()
@@ -233,6 +236,22 @@ def test_a_disk_that_is_full_then_fails_the_training_and_leaves_nothing(
     assert "No space left on device" in failed.failure.message
     assert steps_of(others) == []
     assert unsealed(store) == []
+
+
+def test_what_became_durable_is_told_though_the_same_report_fails(
+    play: Callable[[Scripted], None], tmp_path: Path
+) -> None:
+    store = Gated(DirectoryCheckpoints(tmp_path), step=0)
+    play(
+        Scripted(
+            before=lambda step: [each.join(TIMEOUT_S) for each in store.threads] and None, unwritable_at=2
+        )
+    )
+    *others, failed = events_of(store)
+    assert isinstance(failed, Failed)
+    assert "cannot be written" in failed.failure.message
+    assert steps_of(others) == [1]
+    assert store.begun == [1, 2]
 
 
 def test_seeds_of_one_network_are_saved_at_the_same_steps(
