@@ -98,7 +98,7 @@ def trainings(depth: int, replicas: int, threads: int, epochs: int, repeats: int
     return {"depth": depth, "seeds": replicas, "threads": threads, "epochs": epochs, "goal": GOAL, **found}
 
 
-def studies(repeats: int, only: str) -> Iterator[dict[str, Any]]:
+def studies(repeats: int, only: str = "") -> Iterator[dict[str, Any]]:
     """Yields, for each study, how long `fuse: auto` takes over `never`."""
     study_s(STUDIES["short"], "never")  # imports are nobody's
     for name, design in STUDIES.items():

@@ -86,7 +86,7 @@ def _rate(arguments: Sequence[Any], processes: int) -> float:
         children = [
             Child("benchmarks.steps:learning", [*arguments, folder, processes]) for _ in range(processes)
         ]
-        return sum(child.wait().result for child in children)
+        return sum(float(child.wait().result) for child in children)
 
 
 def learning(depth: int, how: str, threads: int, seconds: float, folder: str, processes: int) -> float:
@@ -191,11 +191,12 @@ def ensemble_rows(small: bool) -> list[dict[str, Any]]:
     from workloads.networks.build import build
     from workloads.networks.configs import PathEnsemble
     from workloads.networks.outputs import cross_entropy_sum
-    from workloads.networks.path_ensemble import unrolled
+    from workloads.networks.path_ensemble import PathEnsembleNet, unrolled
 
     torch.set_num_threads(processors())
     config = PathEnsemble(depth=8 if small else 26, classes=10, in_channels=3, input_size=SIDE)
     shared = build(config)
+    assert isinstance(shared, PathEnsembleNet)
     eight = list(unrolled(copy.deepcopy(shared)).values())
     x_BCHW, y_B = _batch()
     repeats = 1 if small else 7

@@ -38,9 +38,7 @@ def fused_seeds(small: bool) -> Iterator[Row]:
                 note=f"{found['second_s']:.3g} s against {found['first_s']:.3g} s; digits, width 0.5; "
                 f"{found['ratio_processor']:.3g} x by the processor's own seconds",
             )
-    if small:
-        return
-    for found in fused.studies(3):
+    for found in fused.studies(1, "short") if small else fused.studies(3):
         yield Row(
             name=f"`fuse: auto`, study {found['study']}",
             against="`fuse: never`, times as long",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "licences.md"
@@ -39,7 +40,7 @@ def pinned() -> dict[str, str]:
 def licence(name: str) -> str:
     """Returns the licence of an installed package, "–" where it is not installed."""
     try:
-        told = importlib.metadata.metadata(name)
+        told: Any = importlib.metadata.metadata(name)  # the protocol of it lacks `get`
     except importlib.metadata.PackageNotFoundError:
         return "–"
     if expression := told.get("License-Expression"):

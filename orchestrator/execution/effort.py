@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.execution.failures import ReportError
 from orchestrator.execution.history import History
 from orchestrator.execution.memory import held_mb
-from orchestrator.execution.sealing import Sealing
+from orchestrator.execution.sealing import Sealing, Write
 from orchestrator.execution.secrets import Secrets, secret_in
 from orchestrator.model.plan import Resources, State, TrialKey
 from orchestrator.model.result import ResultRow
@@ -33,6 +33,7 @@ from orchestrator.model.run import (
 from orchestrator.ports import CheckpointStore, LogStore
 from workloads.api import Placement, Report, Spec
 
+T = TypeVar("T")
 REPORT_EVERY_S = 0.2  # of one trial: the live view needs no more, and a fast workload would drown it
 # Checkpoints of a later attempt must sort after, and never clash with, those of an earlier one, of which some
 # may lie on the disk unrecorded.
@@ -234,11 +235,20 @@ class Effort:
 
     def save(self, report: Report, store: CheckpointStore) -> CheckpointRef:
         """Writes a checkpoint, the workload's files and the history so far, and waits until it is durable."""
-        return self._begin_save(report, store).result()
+        write = self._writer(report)
+
+        def checked(folder: Path) -> None:
+            write(folder)
+            _refuse_secrets(folder)
+
+        return self._noted(report, self._saver(report, store)(checked))
 
     def save_beside(self, report: Report, store: CheckpointStore) -> list[Saved]:
         """Writes a checkpoint; a large one becomes durable beside the training, and `sealed` tells of it."""
-        self.sealing = self._begin_save(report, store)
+        write = self._writer(report)
+        self.sealing = self._noted(
+            report, Sealing(self._saver(report, store), write=write, check=_refuse_secrets)
+        )
         return self.sealed(wait=not self.sealing.large)
 
     def sealed(self, *, wait: bool = False) -> list[Saved]:
@@ -255,25 +265,26 @@ class Effort:
         sealing, self.sealing = self.sealing, None
         return [Saved(trial=self.key, epoch=self.claim.epoch, checkpoint=sealing.result())]
 
-    def _begin_save(self, report: Report, store: CheckpointStore) -> Sealing:
-        writer, step = report.save, int(report.step)
+    def _writer(self, report: Report) -> Write:
+        writer = report.save
         assert writer is not None
 
         def write(folder: Path) -> None:
             writer(folder)
             self.history.write(folder)
 
+        return write
+
+    def _saver(self, report: Report, store: CheckpointStore) -> Callable[[Write], CheckpointRef]:
         self._count += 1
         earlier = self.claim.resume.serial if self.claim.resume else 0
         serial = max(self.claim.epoch * SERIALS_PER_EPOCH, earlier) + self._count
-        begun = Sealing(
-            lambda write: store.save(self.key, serial=serial, step=step, write=write),
-            write=write,
-            check=_refuse_secrets,
-        )
+        return lambda write: store.save(self.key, serial=serial, step=int(report.step), write=write)
+
+    def _noted(self, report: Report, saved: T) -> T:
         self._saved = self.clock()
-        self.saved_step = step
-        return begun
+        self.saved_step = int(report.step)
+        return saved
 
     def finish(self, state: State, checkpoint: CheckpointRef | None = None) -> Finished:
         """Returns the event of a result."""

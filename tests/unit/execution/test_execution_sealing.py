@@ -51,13 +51,15 @@ class Gated:
     error: Exception | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     begun: list[int] = field(default_factory=list)
+    home: threading.Thread = field(default_factory=threading.current_thread)
     threads: list[threading.Thread] = field(default_factory=list)
 
     def save(
         self, trial: TrialKey, *, serial: int, step: int, write: Callable[[Path], None]
     ) -> CheckpointRef:
         self.begun.append(step)
-        self.threads.append(threading.current_thread())
+        if threading.current_thread() is not self.home:
+            self.threads.append(threading.current_thread())
 
         def written(folder: Path) -> None:
             write(folder)
