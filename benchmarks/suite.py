@@ -11,12 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from benchmarks import fused, pipeline, records, steps, trials
@@ -78,14 +76,9 @@ def measured(name: str, small: bool) -> list[Row]:
 
 def facts() -> dict[str, Any]:
     """Returns what the figures depend on."""
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text("utf-8").splitlines() if cpus.exists() else []
-    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    return {
-        **machine(),
-        "processor": ", ".join(sorted(models)) or platform.machine(),
-        "bfloat16": steps.has_bfloat16(),
-    }
+    from orchestrator.execution.processor import processor
+
+    return {**machine(), "processor": processor(), "bfloat16": steps.has_bfloat16()}
 
 
 def main() -> int:

@@ -51,8 +51,9 @@ def _source_lines(source: Source, indent: str) -> Iterator[str]:
         return
     if made:
         versions = [f"{name} {made[name]}" for name in made if name not in _OWN]
-        devices = ", ".join(map(str, made.get("devices", ())))
-        yield f"{indent}  machine     {made.get('host', '–')}, {devices}, {made.get('threads', '–')} threads"
+        machine = [made.get("host", "–"), *made.get("devices", ()), f"{made.get('threads', '–')} threads"]
+        machine += [made[name] for name in ("processor", "gpu") if name in made]
+        yield f"{indent}  machine     {', '.join(map(str, machine))}"
         if (how := made.get("workload")) is not None:
             yield f"{indent}  computed    {', '.join(f'{name} {value}' for name, value in how.items())}"
         yield f"{indent}  versions    {', '.join(versions)}"
@@ -69,7 +70,7 @@ def _source_lines(source: Source, indent: str) -> Iterator[str]:
 _OWN = frozenset(
     {
         *("host", "pid", "lane", "threads", "devices", "accelerators", "code", "commit", "dirty", "tree"),
-        *("submission", "notes", "workload", "fused", "fusing"),
+        *("submission", "notes", "workload", "fused", "fusing", "processor", "gpu"),
     }
 )
 
@@ -94,6 +95,8 @@ def reproduced_lines(found: Reproduced) -> Iterator[str]:
     yield f"{len(found.differences)} of {found.values} values differ"
     for each in found.differences[:10]:
         yield f"  {each.place}: {_number(each.recorded)} recorded, {_number(each.again)} now"
+    if {"processor", "gpu"} & set(found.environment):
+        yield "another processor or GPU may add in another order: equal bits are promised on the same kind"
 
 
 def _number(value: float | None) -> str:

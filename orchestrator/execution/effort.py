@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from orchestrator.execution.failures import ReportError
 from orchestrator.execution.history import History
 from orchestrator.execution.memory import held_mb
+from orchestrator.execution.processor import gpus, processor
 from orchestrator.execution.sealing import Sealing, Write
 from orchestrator.execution.secrets import Secrets, secret_in
 from orchestrator.model.plan import Resources, State, TrialKey
@@ -107,8 +108,14 @@ class Site:
         return found
 
     def provenance(self) -> dict[str, Any]:
-        """Returns the identity and the versions that numbers may depend on."""
-        return {**self.identity(), "python": platform.python_version(), **_versions()}
+        """Returns the identity, and the processor and versions that numbers may depend on."""
+        return {
+            **self.identity(),
+            "processor": processor(),
+            **({"gpu": found} if (found := gpus(self.placement.devices)) else {}),
+            "python": platform.python_version(),
+            **_versions(),
+        }
 
 
 def placement_of(resources: Resources) -> Placement:

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.execution import effort
+from orchestrator.execution.processor import gpus, processor
+from tests import toy_workload
 from tests.street.orch import ROOT, Orch
 from tests.toy_workload import value
+from workloads.api import Placement
 
 STUDY = """
 api_version: 1
@@ -124,6 +128,33 @@ def test_a_trial_runs_again_in_the_code_that_made_it(tmp_path: Path) -> None:
         archive.unlink()
     assert "--present runs the code of now" in orch("reproduce", training, code=3).err
     assert "no trial" in orch("reproduce", "ffffffffffff", code=3).err
+
+
+def test_another_processor_is_told_where_values_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orch = Orch(directory=tmp_path)
+    monkeypatch.setattr(effort, "processor", lambda: "Another Processor")
+    monkeypatch.setattr(toy_workload, "value_of", lambda config, seed, step: 0.25)
+    submitted(orch)
+    sources = [each for entry in entries(orch, "scaled") for each in entry["sources"]]
+    source = next(each for each in sources if each["stage"] == "train")
+    assert source["provenance"]["processor"] == "Another Processor"
+    said = orch("trace", "traced", "scaled", "--all").out
+    assert ", 1 threads, Another Processor" in said
+    again = orch("reproduce", source["trial"], "--present", "--check", code=1).out
+    assert f"processor: Another Processor then, {processor()} now" in again
+    assert "equal bits are promised on the same kind" in again
+
+
+def test_gpus_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU of {device}")
+    assert gpus(("cpu",)) == ""
+    assert gpus(("cuda:1", "cuda:0")) == "GPU of cuda:0 and GPU of cuda:1"
+    site = effort.Site(placement=Placement(devices=("cuda:0",)))
+    assert site.provenance()["gpu"] == "GPU of cuda:0"
+    assert "gpu" not in effort.Site(placement=Placement()).provenance()
 
 
 def test_differences_by_kind(tmp_path: Path) -> None:
