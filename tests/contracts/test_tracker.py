@@ -20,6 +20,7 @@ from orchestrator.errors import TargetError
 from orchestrator.model.mirror import MirrorMetric, MirrorRun
 from orchestrator.tracking import direct
 from orchestrator.tracking.mlflow import SINGLE_SEARCHES, MlflowTracker
+from tests.artifacts import artifact
 
 STUDY = "dfn"
 
@@ -84,7 +85,7 @@ def picture(client: Any, run_id: str) -> dict[str, Any]:
             for name in run.data.metrics
         },
         "files": {
-            entry.path: Path(client.download_artifacts(run_id, entry.path)).read_text()
+            entry.path: artifact(client, run_id, entry.path)
             for folder in client.list_artifacts(run_id)
             for entry in (client.list_artifacts(run_id, folder.path) if folder.is_dir else [folder])
         },
@@ -113,7 +114,7 @@ def test_a_run_shows_everything_it_was_given(tracker: MlflowTracker, client: Any
 def test_a_table_is_one_that_mlflow_loads(tracker: MlflowTracker, client: Any) -> None:
     run_id = tracker.apply(training())
     path = "conditions/members.json"
-    text = Path(client.download_artifacts(run_id, path)).read_text()
+    text = artifact(client, run_id, path)
     assert json.loads(text) == {"columns": ["member", "value"], "data": [["LLL", 0.25], ["RRR", 0.5]]}
     assert json.loads(client.get_run(run_id).data.tags["mlflow.loggedArtifacts"]) == [
         {"path": path, "type": "table"}

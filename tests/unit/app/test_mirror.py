@@ -26,6 +26,7 @@ from orchestrator.model.mirror import MirrorRun
 from orchestrator.model.plan import State
 from orchestrator.model.run import Outcome
 from orchestrator.tracking.mlflow import MlflowTracker
+from tests.artifacts import artifact
 from tests.unit.app.mirror_desk import GATHERS, MEMBERS, SEEDS, STUDY, Desk, error_of, key, plan
 
 
@@ -90,9 +91,7 @@ def test_what_the_runs_show(desk: Desk) -> None:
     assert tags["orch.state"] == "succeeded"
     assert tags["orch.host"] == "w1"
     assert json.loads(tags["orch.config"]) == {"network": {"depth": 26}}
-    table = json.loads(
-        Path(client.download_artifacts(run.info.run_id, "conditions/members.json")).read_text()
-    )
+    table = json.loads(artifact(client, run.info.run_id, "conditions/members.json"))
     assert table == {
         "columns": ["member", "draw", "step", "metric", "value", "state"],
         "data": [[member, 0, 0, "test_error", 0.25, "succeeded"] for member in MEMBERS],
