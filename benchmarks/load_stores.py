@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 if TYPE_CHECKING:
     from orchestrator.app.session import Session
@@ -76,16 +77,22 @@ class Ends:
         yield ()
 
 
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Drives studies up to their first claims while it lasts."""
+    with mock.patch("orchestrator.app.run.build_executor", return_value=Ends()), suppress(Claimed):
+        yield
+
+
 def record(store: str, files: Sequence[str], registry_url: str | None = None) -> None:
     """Submits studies up to their first claims."""
     from orchestrator.app import run, submit
     from orchestrator.app.planning import Request
     from orchestrator.app.view import Silent
 
-    setattr(run, "build_executor", lambda *given, **named: Ends())  # noqa: B010
     settings = settings_of(store, registry_url)
     for file in files:
-        with suppress(Claimed):
+        with _ending():
             submit.submit(Request(file=Path(file), patches={}), run.Running(), settings, Silent())
 
 
@@ -94,8 +101,7 @@ def resume(store: str, study: str) -> None:
     from orchestrator.app import run, submit
     from orchestrator.app.view import Silent
 
-    setattr(run, "build_executor", lambda *given, **named: Ends())  # noqa: B010
-    with suppress(Claimed):
+    with _ending():
         submit.resume(study, run.Running(), settings_of(store), Silent())
 
 
