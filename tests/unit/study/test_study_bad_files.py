@@ -13,6 +13,7 @@ from study_text import DEPTH, FACTORS, HEAD, problems, write
 from orchestrator.errors import StudyError
 from orchestrator.study.load import load
 from orchestrator.study.plan import plan
+from tests.inputs.bad_names import BAD_NAMES
 
 
 def test_b3_scientific_notation_is_a_number(tmp_path: Path) -> None:
@@ -120,29 +121,7 @@ def test_b13_draws_and_conditions_count(tmp_path: Path) -> None:
     assert "200,002 trials" in found.message
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../x",
-        "/abs",
-        "a/b",
-        "..",
-        ".",
-        "",
-        "x" * 300,
-        "-a",
-        "CON",
-        "com1.txt",
-        "a\\nb",
-        "a\\0b",
-        "a\\u200fb",
-        "\\e[1m",
-        "<script>",
-        "=cmd()",
-        "é",
-        "a\\n",
-    ],
-)
+@pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize("place", ["study", "factor", "evaluation", "table"])
 def test_b16_names(tmp_path: Path, name: str, place: str) -> None:
     text = {
