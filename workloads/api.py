@@ -251,7 +251,7 @@ class Spec:
         unfused: Why the networks of a canonical config's seeds cannot be computed as one, or None when
             they can (see `Placement.fused`).
         try_fused: "module:function" from (config, replicas, data, placement) to what a few steps take, which
-            train nothing: {"alone_ms", "together_ms", "device"}, or {"reason"} where trying is not worth it;
+            train nothing: {"alone_ms", "together_ms"}, or {"reason"} where trying is not worth it;
             needed where `unfused` is given.
         runtime: "module:NAME" of the `Workload`.
         data_sets: "module" with `NAMES`, and with `check(name, folder)` and `fetch(name, folder)` that return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ LEAST_STEPS: Final = 100
 
 
 def try_fused(config: TrainConfig, replicas: int, data: Path, placement: Placement) -> dict[str, Any]:
-    """Returns {"alone_ms", "together_ms", "device"}: the quickest step of one seed and of all of them.
+    """Returns {"alone_ms", "together_ms"}: the quickest step of one seed and of all of them.
 
     Nothing that is trained here is kept. A training too short to gain what trying costs is not tried: then
     there is a {"reason"}.
@@ -53,11 +52,7 @@ def try_fused(config: TrainConfig, replicas: int, data: Path, placement: Placeme
             for run, into in zip(runs, times, strict=True):
                 into.append(_duration(run, device, clock))
     alone_s, together_s = (min(each[1:]) for each in times)  # the first prepares what the others use
-    return {
-        "alone_ms": alone_s * 1e3,
-        "together_ms": together_s * 1e3,
-        "device": _name(device, placement.threads),
-    }
+    return {"alone_ms": alone_s * 1e3, "together_ms": together_s * 1e3}
 
 
 def _at_once() -> bool:
@@ -70,12 +65,3 @@ def _duration(run: Callable[[], object], device: torch.device, clock: Callable[[
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return clock() - began
-
-
-def _name(device: torch.device, threads: int) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text("utf-8").splitlines() if cpus.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.machine()}, {threads} threads"

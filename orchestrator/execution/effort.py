@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from orchestrator.execution.failures import ReportError
 from orchestrator.execution.history import History
@@ -34,7 +34,6 @@ from orchestrator.model.run import (
 from orchestrator.ports import CheckpointStore, LogStore
 from workloads.api import Placement, Report, Spec
 
-T = TypeVar("T")
 REPORT_EVERY_S = 0.2  # of one trial: the live view needs no more, and a fast workload would drown it
 # Checkpoints of a later attempt must sort after, and never clash with, those of an earlier one, of which some
 # may lie on the disk unrecorded.
@@ -248,14 +247,15 @@ class Effort:
             write(folder)
             _refuse_secrets(folder)
 
-        return self._noted(report, self._saver(report, store)(checked))
+        saved = self._saver(report, store)(checked)
+        self._count_from(report)
+        return saved
 
     def save_beside(self, report: Report, store: CheckpointStore) -> list[Saved]:
         """Writes a checkpoint; a large one becomes durable beside the training, and `sealed` tells of it."""
         write = self._writer(report)
-        self.sealing = self._noted(
-            report, Sealing(self._saver(report, store), write=write, check=_refuse_secrets)
-        )
+        self.sealing = Sealing(self._saver(report, store), write=write, check=_refuse_secrets)
+        self._count_from(report)
         return self.sealed(wait=not self.sealing.large)
 
     def sealed(self, *, wait: bool = False) -> list[Saved]:
@@ -288,10 +288,10 @@ class Effort:
         serial = max(self.claim.epoch * SERIALS_PER_EPOCH, earlier) + self._count
         return lambda write: store.save(self.key, serial=serial, step=int(report.step), write=write)
 
-    def _noted(self, report: Report, saved: T) -> T:
+    def _count_from(self, report: Report) -> None:
+        """Notes of which step the last checkpoint is, and that the time to the next begins now."""
         self._saved = self.clock()
         self.saved_step = int(report.step)
-        return saved
 
     def finish(self, state: State, checkpoint: CheckpointRef | None = None) -> Finished:
         """Returns the event of a result."""

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.execution.effort import Effort
 from orchestrator.execution.failures import failure_of
 from orchestrator.execution.logs import TrialLog, captured
+from orchestrator.execution.processor import gpus, processor
 from orchestrator.model.fusing import LEAST_GAIN, UNDECIDED, Verdict, pace_of
 from orchestrator.model.run import Bundle, Cause, Event
 from workloads.api import Spec, load_object
@@ -54,11 +55,10 @@ def _tried(bundle: Bundle, effort: Effort, spec: Spec, config: Any, log: TrialLo
             found = load_object(spec.try_fused)(config, count, Path(bundle.data), site.placement)
             reason = str(found.get("reason", ""))
             alone_ms, together_ms = (float(found.get(name, 0.0)) for name in ("alone_ms", "together_ms"))
-            device = str(found.get("device", ""))
     except (Exception, SystemExit) as error:
         failure = failure_of(error)
         log.note(f"trying {count} seeds together failed\n{failure.traceback}")
-        reason, alone_ms, together_ms, device = f"trying it failed: {failure.message}", 0.0, 0.0, ""
+        reason, alone_ms, together_ms = f"trying it failed: {failure.message}", 0.0, 0.0
     fused = not reason and 0 < together_ms * LEAST_GAIN <= count * alone_ms
     return Verdict(
         pace=pace,
@@ -66,7 +66,7 @@ def _tried(bundle: Bundle, effort: Effort, spec: Spec, config: Any, log: TrialLo
         replicas=count,
         alone_ms=alone_ms,
         together_ms=together_ms,
-        device=device,
+        device=gpus(site.placement.devices) or f"{processor()}, {site.placement.threads} threads",
         host=host,
         reason=reason,
         measured_at=time.time(),

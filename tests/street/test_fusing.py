@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.execution.effort import Control, Site, Worker
+from orchestrator.execution.processor import processor
 from orchestrator.execution.worker import run_bundle
 from orchestrator.model.plan import Trial, TrialKey
 from orchestrator.model.run import Bundle, Cause, Claim, Event, Failed, Finished, Reported
@@ -81,6 +82,7 @@ def test_auto_trains_together_what_is_faster_together(tmp_path: Path) -> None:
     first, *others = found["x=60"].values()
     assert [each["outcome"] for each in first["attempts"]] == ["succeeded"]
     assert first["attempts"][0]["worker"]["fusing"]["fused"] is False
+    assert first["attempts"][0]["worker"]["fusing"]["device"] == f"{processor()}, 1 threads"
     for each in others:
         assert [attempt["outcome"] for attempt in each["attempts"]] == ["interrupted", "succeeded"]
         assert "not fused: 3 seeds together were 0.5 times as fast" in each["attempts"][0]["message"]
