@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from orchestrator.errors import CorruptError, UsageError
 from orchestrator.model.plan import Assignment, Plan, State, TrialKey
 from orchestrator.model.result import PartRef
 from orchestrator.model.run import Cause, Claim, Failure, Lease, Outcome, Submission
+from orchestrator.model.study import Study
 from orchestrator.study.dimensions import dimensions
 from orchestrator.study.load import from_document
 
@@ -50,16 +51,38 @@ class Imported:
     different: Sequence[str]
 
 
-def import_(session: Session, source: Path) -> Imported:
-    """Takes a bundle's study and results into a store.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A bundle of which every file is what its digest says, and makes sense.
+
+    Attributes:
+        source: As it was named.
+        folder: Its files.
+        digest: sha256 of its manifest.
+        study: Of its document.
+        submission: As it was recorded.
+        plan: Its trials; statuses: as they were recorded.
+    """
+
+    source: Path
+    folder: Path
+    digest: str
+    study: Study
+    submission: Submission
+    plan: Plan
+    statuses: Mapping[str, Any]
+
+
+@contextmanager
+def verified(source: Path) -> Iterator[Verified]:
+    """Yields a bundle, unpacked for as long; there need be no store yet.
 
     Args:
-        session: The store.
         source: A folder or a zip that `export` wrote.
 
     Raises:
-        UsageError: It is none, or the store has another study of that name.
-        CorruptError: A file is missing, is not what its digest says, or is not listed; nothing was taken.
+        UsageError: It is none.
+        CorruptError: A file is missing, is not what its digest says, is not listed or makes no sense.
     """
     with _unpacked(source) as folder:
         manifest, digest = _verified(folder, source)
@@ -72,36 +95,50 @@ def import_(session: Session, source: Path) -> Imported:
             patches=submission.patches,
             seeds=submission.seeds,
         )
-        before = session.registry.submissions(study.name)
-        if before and dict(before[-1].document) != dict(submission.document):
-            raise UsageError(
-                f"{session.stores.place} has another study {study.name!r} already; import into another store "
-                "(--store DIR)"
-            )
         plan, statuses = _plan(_read(folder, source, "plan.json"), source, submission.study)
-        plan = Plan(
-            study=plan.study,
-            cells=(),
-            dimensions=dimensions(study),
-            trials=plan.trials,
-            assignments=plan.assignments,
+        yield Verified(
+            source=source,
+            folder=folder,
+            digest=digest,
+            study=study,
+            submission=submission,
+            plan=replace(plan, cells=(), dimensions=dimensions(study)),
+            statuses=statuses,
         )
-        part = _part(session, folder, source)
-        with driving(session, study.name) as lease:
-            known = {
-                key
-                for key, each in session.registry.statuses(list(plan.trials)).items()
-                if each.state.has_result
-            }
-            session.registry.record(submission, plan, wanted=())
-            taken = _take(session, lease, part, plan, statuses, digest)
-        for archive in sorted((folder / "code").glob("*.zip")) if (folder / "code").is_dir() else []:
-            if not session.stores.renew_code(archive.name):
-                session.stores.keep_code(archive.name, archive.read_bytes())
-        different, compared = _compared(session, folder, study.name)
+
+
+def import_(session: Session, bundle: Verified) -> Imported:
+    """Takes a bundle's study and results into a store.
+
+    Args:
+        session: The store.
+        bundle: What `verified` yields.
+
+    Raises:
+        UsageError: The store has another study of that name.
+        CorruptError: Its results cannot be read; nothing was taken.
+    """
+    name = bundle.study.name
+    before = session.registry.submissions(name)
+    if before and dict(before[-1].document) != dict(bundle.submission.document):
+        raise UsageError(
+            f"{session.stores.place} has another study {name!r} already; import into another store "
+            "(--store DIR)"
+        )
+    part = _part(session, bundle.folder, bundle.source)
+    with driving(session, name) as lease:
+        statuses = session.registry.statuses(list(bundle.plan.trials))
+        known = {key for key, each in statuses.items() if each.state.has_result}
+        session.registry.record(bundle.submission, bundle.plan, wanted=())
+        taken = _take(session, lease, part, bundle.plan, bundle.statuses, bundle.digest)
+    code = bundle.folder / "code"
+    for archive in sorted(code.glob("*.zip")) if code.is_dir() else []:
+        if not session.stores.renew_code(archive.name):
+            session.stores.keep_code(archive.name, archive.read_bytes())
+    different, compared = _compared(session, bundle.folder, name)
     return Imported(
-        study=study.name,
-        digest=digest,
+        study=name,
+        digest=bundle.digest,
         results=taken,
         known=len(known),
         tables=compared,

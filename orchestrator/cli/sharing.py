@@ -46,10 +46,12 @@ def import_(
     """Take a bundle's study and results into the store, which is made if need be."""
     from orchestrator.app.session import open_session
     from orchestrator.app.unbundle import import_ as take
+    from orchestrator.app.unbundle import verified
     from orchestrator.console.text import safe
 
-    with open_session(current.settings(), create=True) as session:
-        found = take(session, bundle)
+    # a bundle that is refused makes no store
+    with verified(bundle) as opened, open_session(current.settings(), create=True) as session:
+        found = take(session, opened)
         place = session.stores.place
     if current.json:
         current.emit(

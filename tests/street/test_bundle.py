@@ -102,7 +102,8 @@ def test_a_changed_file_is_named(tmp_path: Path) -> None:
         path.unlink()
         assert f"{inside} is missing" in refused()
         path.write_bytes(content)
-    assert there("list", "--json").json["studies"] == []
+    assert not (there.directory / "store").exists()  # what is refused makes no store
+    assert "no store" in there("list", code=3).err
     there("import", bundle)
 
 
