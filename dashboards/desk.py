@@ -166,7 +166,7 @@ class Desk:
             value = make(session)
         except (OrchError, OSError) as failure:
             error = str(failure)
-        except Exception:
+        except Exception:  # a fault of ours costs one answer, not the page
             _logger.exception("a page could not be made")
             error = "this failed by a fault of orch's own; the terminal where orch ui runs shows it"
         with self._lock:

@@ -302,7 +302,7 @@ class _Session:
         """Returns the event of a checkpoint that is not durable yet: nothing may come after an end."""
         try:
             return effort.sealed(wait=True)
-        except Exception as error:
+        except Exception as error:  # of a store: how the training ended is not changed by it
             self._log.note(f"a checkpoint was lost: {type(error).__name__}: {error}")
             return []
 
